@@ -1,0 +1,235 @@
+"""The errors of fastfold, as a tree by the action owed.
+
+::
+
+    FastfoldError
+    ├── RetryError            try the same again later; the message stays in the queue
+    │   └── Unavailable       a server did not answer, or said "not now"
+    ├── RereadError           start again at WATCH: what was read is no longer true
+    │   └── Conflict          EXEC answered nil: a watched key changed
+    ├── ParkError             trying again cannot help: dead-letter queue, with the reason
+    │   ├── Reject            a malformed record or file, with its place
+    │   ├── NotAllowed        a notification that names what the configuration does not allow
+    │   ├── Missing           an object that is not there, or may not be read
+    │   ├── Late              a batch older than the window of a host's ledger
+    │   ├── CorruptValue      a value in Redis that is not ours, or damaged
+    │   └── IdentityClash     two identities under one key
+    └── StopError             a person must act: the program says why and ends
+        ├── ConfigError       a setting out of its range
+        └── SchemaError       a schema or fold definition that does not hold together
+
+Facts are attributes; the message says what, where, and the limit.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "Conflict",
+    "CorruptValue",
+    "FastfoldError",
+    "IdentityClash",
+    "Late",
+    "Missing",
+    "NotAllowed",
+    "ParkError",
+    "Reject",
+    "RereadError",
+    "RetryError",
+    "SchemaError",
+    "StopError",
+    "Unavailable",
+]
+
+
+class FastfoldError(Exception):
+    """Root of the tree; never raised itself."""
+
+
+class RetryError(FastfoldError):
+    """Try the same again later."""
+
+
+class Unavailable(RetryError):
+    """A server did not answer, or answered that it cannot serve now.
+
+    Attributes
+    ----------
+    server : str
+        Which server, without credentials.
+    reason : str
+        What it said, or what the socket said.
+    """
+
+    def __init__(self, server: str, reason: str) -> None:
+        super().__init__(f"{server}: {reason}")
+        self.server = server
+        self.reason = reason
+
+
+class RereadError(FastfoldError):
+    """What was read is no longer true: start again at WATCH."""
+
+
+class Conflict(RereadError):
+    """EXEC answered nil: another writer changed a watched key."""
+
+
+class ParkError(FastfoldError):
+    """Trying again cannot help: the message goes to the dead-letter queue with this reason."""
+
+
+class Reject(ParkError):
+    """A malformed record or file.
+
+    Attributes
+    ----------
+    reason : str
+        What is wrong, in a few words.
+    file : str or None
+        Name of the file or object.
+    line : int or None
+        Line number from 1; ``None`` when the fault is in the compressed stream.
+    offset : int or None
+        Byte offset from 0, in the inflated text when `line` is given, else in the compressed file.
+    field : str or None
+        The schema's name of the field at fault.
+    limit : int or None
+        The limit that was passed.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        file: str | None = None,
+        line: int | None = None,
+        offset: int | None = None,
+        field: str | None = None,
+        limit: int | None = None,
+    ) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.file = file
+        self.line = line
+        self.offset = offset
+        self.field = field
+        self.limit = limit
+
+    def __str__(self) -> str:
+        what = self.reason if self.field is None else f"{self.field}: {self.reason}"
+        place = []
+        if self.line is not None:
+            place.append(f"line {self.line}")
+        if self.offset is not None:
+            place.append(f"offset {self.offset}" if self.line is not None else f"compressed offset {self.offset}")
+        text = f"{what} at {', '.join(place)}" if place else what
+        if self.limit is not None:
+            text += f", limit {self.limit}"
+        return f"{self.file}: {text}" if self.file is not None else text
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # Keyword-only facts must survive the way from a worker process to its parent.
+        facts = {"file": self.file, "line": self.line, "offset": self.offset, "field": self.field, "limit": self.limit}
+        return (_rebuild_reject, (self.reason, facts))
+
+    def at(self, file: str) -> Reject:
+        """The same reject with the name of its file."""
+        return Reject(
+            self.reason, file=file, line=self.line, offset=self.offset, field=self.field, limit=self.limit
+        )
+
+
+def _rebuild_reject(reason: str, facts: dict[str, object]) -> Reject:
+    return Reject(reason, **facts)  # type: ignore[arg-type]
+
+
+class NotAllowed(ParkError):
+    """A notification names a bucket, region or owner that the configuration does not allow."""
+
+
+class Missing(ParkError):
+    """An object is not there, or may not be read, after all tries."""
+
+
+class Late(ParkError):
+    """A batch is older than the window of a host's ledger, and not in it.
+
+    Attributes
+    ----------
+    host : str
+    behind_ms : int
+        How far the batch lies behind the newest entry of the ledger, milliseconds.
+    limit_ms : int
+        The window of the ledger, milliseconds.
+    """
+
+    def __init__(self, host: str, behind_ms: int, limit_ms: int) -> None:
+        super().__init__(f"late batch for host {host!r}: {behind_ms} ms behind the newest, limit {limit_ms} ms")
+        self.host = host
+        self.behind_ms = behind_ms
+        self.limit_ms = limit_ms
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Late, (self.host, self.behind_ms, self.limit_ms))
+
+
+class CorruptValue(ParkError):
+    """A value that is not ours, truncated, of an unknown version, or damaged.
+
+    Attributes
+    ----------
+    reason : str
+    offset : int or None
+        Byte offset in the decompressed payload, where known.
+    key : bytes or None
+        The key in Redis, where known.
+    """
+
+    def __init__(self, reason: str, *, offset: int | None = None, key: bytes | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.offset = offset
+        self.key = key
+
+    def __str__(self) -> str:
+        text = f"corrupt value: {self.reason}"
+        if self.offset is not None:
+            text += f" at offset {self.offset}"
+        if self.key is not None:
+            text += f" under key {self.key!r}"
+        return text
+
+    def at(self, key: bytes) -> CorruptValue:
+        """The same error with the key it was found under."""
+        return CorruptValue(self.reason, offset=self.offset, key=key)
+
+
+class IdentityClash(ParkError):
+    """Two identities hash to one key: refused, never merged."""
+
+
+class StopError(FastfoldError):
+    """A person must act: the program says why and ends."""
+
+
+class ConfigError(StopError):
+    """A setting is missing or out of its range."""
+
+
+class SchemaError(StopError):
+    """A schema or fold definition does not hold together.
+
+    Attributes
+    ----------
+    file : str
+    line : int or None
+        Line of the fault in the TOML file, where it can be told.
+    reason : str
+    """
+
+    def __init__(self, file: str, reason: str, line: int | None = None) -> None:
+        super().__init__(f"{file}:{line}: {reason}" if line is not None else f"{file}: {reason}")
+        self.file = file
+        self.line = line
+        self.reason = reason
