@@ -1,0 +1,41 @@
+"""Exit codes of the command line: a script can tell what happened without reading text."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["Exit", "exit_table"]
+
+
+class Exit(enum.IntEnum):
+    """How a command ended."""
+
+    OK = 0
+    REJECTED = 1
+    USAGE = 2
+    SETUP = 3
+    REDIS = 4
+    SQS = 5
+    NOT_FOUND = 6
+    CORRUPT = 7
+    FAILED = 8
+    INTERRUPTED = 130
+
+
+_MEANINGS = {
+    Exit.OK: "all done",
+    Exit.REJECTED: "some file was rejected; all others were folded",
+    Exit.USAGE: "wrong use of the command line",
+    Exit.SETUP: "a setting, schema or fold definition is wrong, or an extra is not installed",
+    Exit.REDIS: "Redis cannot be reached",
+    Exit.SQS: "SQS or S3 cannot be reached",
+    Exit.NOT_FOUND: "nothing is stored under that host, process or key",
+    Exit.CORRUPT: "a value in Redis is not one of ours, or damaged",
+    Exit.FAILED: "a child process died, or did not do its work in time",
+    Exit.INTERRUPTED: "interrupted (Ctrl-C)",
+}
+
+
+def exit_table() -> str:
+    """The codes and their meanings, one a line, as the help shows them."""
+    return "\n".join(f"{code.value:>3}  {_MEANINGS[code]}" for code in Exit)
