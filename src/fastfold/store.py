@@ -1,0 +1,438 @@
+"""The key space in Redis, the form of its values, and an in-memory store with the same semantics.
+
+====================================  ======  ===========================================  ======================
+key                                   type    meaning                                      life
+====================================  ======  ===========================================  ======================
+``<namespace>{<host tag>}``           string  host record: the ledger of applied batches   ``state_ttl_s`` plus
+                                              (`fastfold.ledger.HostRecord`)               ``ledger_window_s``,
+                                                                                           from the last commit
+``<namespace>{<host tag>}<process     string  state of one process: the canonical payload  ``state_ttl_s`` from
+tag>``                                        of the fold                                  the last commit
+====================================  ======  ===========================================  ======================
+
+A tag is eleven characters, base64url without padding, of a 64-bit BLAKE2b.  The braces make the
+host tag the hash tag of a Redis Cluster: all keys of a host lie in one slot, so one EXEC may write
+them all.  Names chosen by an attacker never reach a key, only their hashes do.  The full identity
+stands in the value; two identities under one key are found there and refused.
+
+Both values have one outer form::
+
+    u8 format version (1) | u8 dictionary id (0: none) | zstd frame with content size and checksum
+
+The host record outlives the states it speaks of, because a ledger that is gone while its states
+are still there would let a batch be applied a second time.
+"""
+
+from __future__ import annotations
+
+import binascii
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol
+
+import zstandard
+
+from fastfold.errors import CorruptValue, ParkError
+from fastfold.types import BatchId
+
+__all__ = [
+    "DICTIONARY_NONE",
+    "FORMAT_VERSION",
+    "SLOTS",
+    "VALUE_BYTES",
+    "Codec",
+    "Command",
+    "Connection",
+    "MemoryStore",
+    "Reply",
+    "ReplyError",
+    "batch_id",
+    "encode_varint",
+    "host_key",
+    "host_tag",
+    "key_slot",
+    "pack_value",
+    "process_digest",
+    "process_key",
+    "process_tag",
+    "unpack_value",
+]
+
+FORMAT_VERSION = 1
+DICTIONARY_NONE = 0
+SLOTS = 16384
+VALUE_BYTES = 64 << 20
+"""Largest payload of a value, bytes: more is neither written nor read."""
+
+_HEADER = bytes((FORMAT_VERSION, DICTIONARY_NONE))
+_ZSTD_LEVEL = 3
+_DIGEST_BYTES = 8
+_HOST_PERSON = b"fastfold.host"
+_PROCESS_PERSON = b"fastfold.proc"
+_BATCH_PERSON = b"fastfold.batch"
+
+
+# Keys
+
+
+def encode_varint(number: int) -> bytes:
+    """LEB128 of an unsigned number."""
+    encoded = bytearray()
+    while number > 0x7F:
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
+
+
+def _prefixed(text: str) -> bytes:
+    encoded = text.encode()
+    return encode_varint(len(encoded)) + encoded
+
+
+def _tag(digest: bytes) -> bytes:
+    return urlsafe_b64encode(digest)[:-1]
+
+
+def host_tag(tenant: str, host: str) -> bytes:
+    """The eleven characters between the braces of all keys of a host."""
+    identity = _prefixed(tenant) + _prefixed(host)
+    return _tag(blake2b(identity, digest_size=_DIGEST_BYTES, person=_HOST_PERSON).digest())
+
+
+def process_digest(process: str) -> bytes:
+    """The 64-bit hash of a process id: its tag in the key, and its place among the chunks."""
+    return blake2b(process.encode(), digest_size=_DIGEST_BYTES, person=_PROCESS_PERSON).digest()
+
+
+def process_tag(process: str) -> bytes:
+    """The eleven characters after the braces in the key of a state."""
+    return _tag(process_digest(process))
+
+
+def host_key(tenant: str, host: str, namespace: bytes = b"ff:") -> bytes:
+    """Key of a host record.
+
+    Examples
+    --------
+    >>> host_key("", "WORKSTATION5.theshire.local")
+    b'ff:{GRJ_dlQU0qU}'
+    """
+    return b"%b{%b}" % (namespace, host_tag(tenant, host))
+
+
+def process_key(host_key: bytes, process: str) -> bytes:
+    """Key of a state, from the key of its host."""
+    return host_key + process_tag(process)
+
+
+def key_slot(key: bytes) -> int:
+    """Slot of a key in a Redis Cluster: CRC-16 of its hash tag, or of all of it when it has none.
+
+    `binascii.crc_hqx` is the same CRC-16 (polynomial 0x1021, start 0) that Redis uses.
+    """
+    start = key.find(b"{") + 1
+    if start:
+        end = key.find(b"}", start)
+        if end > start:
+            key = key[start:end]
+    return binascii.crc_hqx(key, 0) % SLOTS
+
+
+def batch_id(bucket: str, key: str, version_id: str | None, etag: str, time_ms: int) -> BatchId:
+    """Identity of a batch: what was read, never which message told of it.
+
+    Parameters
+    ----------
+    bucket, key : str
+        Where the object lies.
+    version_id : str or None
+        Version of the object in a bucket with versions.
+    etag : str
+        ETag of the reply that carried the body; quotes around it do not count.
+    time_ms : int
+        LastModified of that reply, milliseconds since 1970 UTC.
+    """
+    if time_ms < 0:
+        raise ValueError(f"time of a batch before 1970: {time_ms} ms")
+    identity = b"".join(map(_prefixed, (bucket, key, version_id or "", etag.strip('"'))))
+    return BatchId(time_ms, blake2b(identity, digest_size=_DIGEST_BYTES, person=_BATCH_PERSON).digest())
+
+
+# Values
+
+
+class Codec:
+    """Packs and unpacks values with one compressor and one decompressor.
+
+    zstandard's objects may be used by one thread at a time: a codec belongs to one thread.
+
+    Parameters
+    ----------
+    value_bytes : int
+        Largest payload to write or to read, bytes.
+    """
+
+    def __init__(self, value_bytes: int = VALUE_BYTES) -> None:
+        self.value_bytes = value_bytes
+        self._compress = zstandard.ZstdCompressor(
+            level=_ZSTD_LEVEL, write_content_size=True, write_checksum=True
+        ).compress
+        self._decompress = zstandard.ZstdDecompressor().decompress
+
+    def pack(self, payload: bytes) -> bytes:
+        """The value to store for a payload."""
+        if len(payload) > self.value_bytes:
+            raise ParkError(f"value too long to store: {len(payload)} bytes, limit {self.value_bytes}")
+        return _HEADER + self._compress(payload)
+
+    def pack_all(self, payloads: Iterable[bytes]) -> list[bytes]:
+        """The values to store for several payloads."""
+        return [self.pack(payload) for payload in payloads]
+
+    def unpack(self, value: bytes, key: bytes | None = None) -> bytes:
+        """The payload of a stored value.
+
+        Raises
+        ------
+        CorruptValue
+            With `key`, when the value is not ours, of an unknown version or dictionary, damaged,
+            or larger than the limit.  The size is looked at before anything is decompressed.
+        """
+        if value[:2] != _HEADER:
+            raise CorruptValue(_header_fault(value), key=key)
+        frame = value[2:]
+        try:
+            facts = zstandard.get_frame_parameters(frame)
+            if facts.content_size == zstandard.CONTENTSIZE_UNKNOWN:
+                raise CorruptValue("zstd frame without content size", key=key)
+            if not facts.has_checksum or facts.dict_id:
+                raise CorruptValue("zstd frame of another form", key=key)
+            if facts.content_size > self.value_bytes:
+                raise CorruptValue(f"payload of {facts.content_size} bytes, limit {self.value_bytes}", key=key)
+            payload = self._decompress(frame, allow_extra_data=False)
+        except zstandard.ZstdError as error:
+            raise CorruptValue(str(error), key=key) from error
+        if len(payload) != facts.content_size:
+            raise CorruptValue("zstd content size is wrong", key=key)
+        return payload
+
+    def unpack_all(self, values: Iterable[bytes | None], keys: Iterable[bytes]) -> list[bytes | None]:
+        """The payloads of several stored values; ``None`` stays ``None``."""
+        return [
+            None if value is None else self.unpack(value, key) for value, key in zip(values, keys, strict=True)
+        ]
+
+
+def _header_fault(value: bytes) -> str:
+    if len(value) < len(_HEADER):
+        return f"value of {len(value)} bytes"
+    if value[0] != FORMAT_VERSION:
+        return f"unknown format version {value[0]}"
+    return f"unknown dictionary {value[1]}"
+
+
+_thread = threading.local()
+
+
+def _codec() -> Codec:
+    codec: Codec | None = getattr(_thread, "codec", None)
+    if codec is None:
+        codec = _thread.codec = Codec()
+    return codec
+
+
+def pack_value(payload: bytes) -> bytes:
+    """`Codec.pack` with a codec of the calling thread."""
+    return _codec().pack(payload)
+
+
+def unpack_value(value: bytes, key: bytes | None = None) -> bytes:
+    """`Codec.unpack` with a codec of the calling thread."""
+    return _codec().unpack(value, key)
+
+
+# What a connection is
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyError:
+    """A well-formed error reply: data, not an exception.
+
+    Attributes
+    ----------
+    text : str
+        As the server wrote it, for instance ``MOVED 3999 127.0.0.1:6381``.
+    """
+
+    text: str
+
+    @property
+    def code(self) -> str:
+        """Its first word."""
+        return self.text.partition(" ")[0]
+
+
+Command = tuple[bytes, ...]
+Reply = None | int | bytes | ReplyError | list["Reply"]
+
+
+class Connection(Protocol):
+    """What the commit needs of a connection: Redis and `MemoryStore` both give it.
+
+    The connection is at its owner's hand alone from WATCH to the reply of EXEC.
+    """
+
+    def send(self, commands: Sequence[Command]) -> None:
+        """Send commands in one packet."""
+
+    def read(self, count: int) -> list[Reply]:
+        """Read that many replies."""
+
+    def close(self) -> None:
+        """Close; a second time does nothing."""
+
+
+# In memory
+
+
+class MemoryStore:
+    """A store in memory with the semantics of Redis for the commands that the commit sends.
+
+    WATCH, GET, SETEX, MULTI and EXEC behave as on a real server, its oddities included: EXEC is
+    nil after *any* write to a watched key, also of the same value, and after a watched key that
+    was there has expired.  A packet is carried out as a whole when it is sent, which is one of the
+    orders a real server could choose.
+
+    Parameters
+    ----------
+    clock : callable
+        Seconds; decides what has expired.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._values: dict[bytes, tuple[bytes, float]] = {}
+        self._watchers: dict[bytes, set[_MemoryConnection]] = {}
+
+    def connect(self) -> Connection:
+        """A new connection."""
+        return _MemoryConnection(self)
+
+    def snapshot(self) -> dict[bytes, bytes]:
+        """All keys that have not expired, with their values."""
+        with self._lock:
+            return {key: value for key in sorted(self._values) if (value := self._get(key)) is not None}
+
+    def put(self, key: bytes, value: bytes, ttl_s: float) -> None:
+        """Write a value as another client would."""
+        with self._lock:
+            self._set(key, value, ttl_s)
+
+    def ttl_s(self, key: bytes) -> float | None:
+        """Seconds until a key expires; ``None`` for one that is not there."""
+        with self._lock:
+            return None if self._get(key) is None else self._values[key][1] - self._clock()
+
+    def _get(self, key: bytes) -> bytes | None:
+        held = self._values.get(key)
+        return held[0] if held is not None and held[1] > self._clock() else None
+
+    def _set(self, key: bytes, value: bytes, ttl_s: float) -> None:
+        self._values[key] = (value, self._clock() + ttl_s)
+        for connection in self._watchers.get(key, ()):
+            connection.dirty = True
+
+
+class _MemoryConnection:
+    def __init__(self, store: MemoryStore) -> None:
+        self.dirty = False
+        self._store = store
+        self._watched: dict[bytes, bool] = {}  # key: was it there
+        self._queued: list[Command] | None = None
+        self._refused = False
+        self._replies: list[Reply] = []
+
+    def send(self, commands: Sequence[Command]) -> None:
+        with self._store._lock:
+            self._replies += [self._run(command) for command in commands]
+
+    def read(self, count: int) -> list[Reply]:
+        if count > len(self._replies):
+            raise AssertionError(f"{count} replies wanted, {len(self._replies)} due")
+        replies, self._replies = self._replies[:count], self._replies[count:]
+        return replies
+
+    def close(self) -> None:
+        with self._store._lock:
+            self._forget()
+            self._queued = None
+
+    def _run(self, command: Command) -> Reply:
+        name, arguments = command[0], command[1:]
+        if name == b"EXEC":
+            return self._exec()
+        if self._queued is not None:
+            if name == b"MULTI":
+                return ReplyError("ERR MULTI calls can not be nested")
+            if name == b"WATCH":
+                return ReplyError("ERR WATCH inside MULTI is not allowed")
+            fault = _command_fault(name, arguments)
+            if fault is not None:
+                self._refused = True
+                return fault
+            self._queued.append(command)
+            return b"QUEUED"
+        if name == b"MULTI":
+            self._queued, self._refused = [], False
+            return b"OK"
+        if name == b"WATCH":
+            for key in arguments:
+                self._watched.setdefault(key, self._store._get(key) is not None)
+                self._store._watchers.setdefault(key, set()).add(self)
+            return b"OK"
+        return _command_fault(name, arguments) or self._apply(name, arguments)
+
+    def _apply(self, name: bytes, arguments: Command) -> Reply:
+        if name == b"GET":
+            return self._store._get(arguments[0])
+        key, ttl_s, value = arguments
+        self._store._set(key, value, int(ttl_s))
+        return b"OK"
+
+    def _exec(self) -> Reply:
+        if self._queued is None:
+            return ReplyError("ERR EXEC without MULTI")
+        queued, self._queued = self._queued, None
+        expired = any(there and self._store._get(key) is None for key, there in self._watched.items())
+        dirty = self.dirty or expired
+        self._forget()
+        if self._refused:
+            return ReplyError("EXECABORT Transaction discarded because of previous errors.")
+        if dirty:
+            return None
+        return [self._apply(command[0], command[1:]) for command in queued]
+
+    def _forget(self) -> None:
+        for key in self._watched:
+            watchers = self._store._watchers[key]
+            watchers.discard(self)
+            if not watchers:
+                del self._store._watchers[key]
+        self._watched.clear()
+        self.dirty = False
+
+
+def _command_fault(name: bytes, arguments: Command) -> ReplyError | None:
+    arity = {b"GET": 1, b"SETEX": 3}.get(name)
+    if name == b"CLUSTER":
+        return ReplyError("ERR This instance has cluster support disabled")
+    if arity is None:
+        return ReplyError(f"ERR unknown command '{name.decode(errors='replace')}'")
+    if len(arguments) != arity:
+        return ReplyError(f"ERR wrong number of arguments for '{name.decode().lower()}' command")
+    return None

@@ -1,0 +1,174 @@
+"""Which node serves a slot, and the one connection to each node.
+
+A cluster is asked with CLUSTER SLOTS, by our own connection.  The seeds of the URL stay candidates
+for ever: after all nodes were replaced, a configuration endpoint still leads to the new ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastfold.errors import ConfigError, Unavailable
+from fastfold.resp import REFUSALS, Node, RedisAddress
+from fastfold.store import SLOTS, Command, Connection, Reply, ReplyError
+
+__all__ = ["Connect", "Nodes", "parse_slots"]
+
+Connect = Callable[[Node], Connection]
+
+_CLUSTER_SLOTS: Command = (b"CLUSTER", b"SLOTS")
+_PROBE: tuple[Command, ...] = ((b"MULTI",), (b"EXEC",))
+
+
+def parse_slots(reply: Reply, asked: Node) -> list[Node | None]:
+    """The masters by slot, from the reply to CLUSTER SLOTS.
+
+    Parameters
+    ----------
+    reply : Reply
+    asked : Node
+        Who answered: a node that does not know its own address leaves it empty.
+
+    Returns
+    -------
+    list of Node or None
+        One entry per slot; ``None`` where no node serves it.
+    """
+    owners: list[Node | None] = [None] * SLOTS
+    if not isinstance(reply, list):
+        raise Unavailable(str(asked), f"CLUSTER SLOTS answered {reply!r:.100}")
+    for span in reply:
+        match span:
+            case [int(first), int(last), [bytes() | None as host, int(port), *_], *_] if (
+                0 <= first <= last < SLOTS
+            ):
+                # "?" is a server whose host name is wanted but not known yet.
+                owner = None if host == b"?" else Node(host.decode() if host else asked.host, port)
+                owners[first : last + 1] = [owner] * (last + 1 - first)
+            case _:
+                raise Unavailable(str(asked), f"CLUSTER SLOTS answered {span!r:.100}")
+    return owners
+
+
+class Nodes:
+    """The nodes behind an address, used by one thread.
+
+    Parameters
+    ----------
+    address : RedisAddress
+    connect : callable
+        Opens a connection to a node.
+    random : callable
+        Chooses the node to ask first, so that a thousand workers do not all ask one.
+    """
+
+    def __init__(self, address: RedisAddress, connect: Connect, random: Callable[[], float]) -> None:
+        self.stale = True
+        self._address = address
+        self._connect = connect
+        self._random = random
+        self._connections: dict[Node, Connection] = {}
+        self._owners: list[Node | None] = []
+        self._single: Node | None = address.seeds[0] if address.cluster == "no" else None
+        self._hints: dict[int, Node] = {}
+
+    def node_of(self, slot: int) -> Node | None:
+        """The node that serves a slot, as far as is known."""
+        return self._single or self._owners[slot]
+
+    def connection(self, node: Node) -> Connection:
+        """The connection to a node, opened if there is none."""
+        connection = self._connections.get(node)
+        if connection is None:
+            connection = self._connect(node)
+            try:
+                _probe(node, connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connections[node] = connection
+        return connection
+
+    def drop(self, node: Node) -> None:
+        """Close the connection to a node: what was watched on it is watched no more."""
+        connection = self._connections.pop(node, None)
+        if connection is not None:
+            connection.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        for node in list(self._connections):
+            self.drop(node)
+
+    def moved(self, node: Node, error: ReplyError) -> None:
+        """Note what a MOVED reply of `node` says; the next refresh takes it into account."""
+        match error.text.split():
+            case [_, slot, target] if slot.isdigit() and int(slot) < SLOTS:
+                host, _, port = target.rpartition(":")
+                if port.isdigit() and host != "?":
+                    self._hints[int(slot)] = Node(host or node.host, int(port))
+            case _:
+                return  # not in a form we know: the refresh alone must do
+
+    def refresh(self) -> None:
+        """Ask the cluster who serves what; a single Redis is only asked whether it is one.
+
+        Raises
+        ------
+        Unavailable
+            If no node answers.
+        """
+        if self._single is None:
+            self._owners = self._ask()
+            # A hint is what the node said that refused us; whom we asked may know less.
+            for slot, node in self._hints.items():
+                if self._single is None:
+                    self._owners[slot] = node
+            self._hints.clear()
+            self._forget_lost_nodes()
+        self.stale = False
+
+    def _ask(self) -> list[Node | None]:
+        candidates = list(dict.fromkeys([*self._address.seeds, *filter(None, self._owners)]))
+        start = int(self._random() * len(candidates))
+        fault: Unavailable | None = None
+        for node in candidates[start:] + candidates[:start]:
+            try:
+                connection = self.connection(node)
+                connection.send([_CLUSTER_SLOTS])
+                (reply,) = connection.read(1)
+                if isinstance(reply, ReplyError):
+                    return self._not_a_cluster(node, reply)
+                return parse_slots(reply, node)
+            except Unavailable as error:
+                self.drop(node)
+                fault = error
+        if fault is None:
+            raise ConfigError("Redis: no node to ask")
+        raise fault
+
+    def _not_a_cluster(self, node: Node, reply: ReplyError) -> list[Node | None]:
+        if reply.code in REFUSALS:
+            raise ConfigError(f"{node}: CLUSTER SLOTS: {reply.text} (?cluster=no for a single Redis)")
+        if "cluster support disabled" not in reply.text:
+            raise Unavailable(str(node), reply.text)
+        if self._address.cluster == "yes" or len(self._address.seeds) > 1:
+            raise ConfigError(f"{node} is a single Redis, but the URL names a cluster")
+        self._single = node
+        return []
+
+    def _forget_lost_nodes(self) -> None:
+        serving = set(self._owners) if self._single is None else {self._single}
+        for node in self._connections.keys() - serving:
+            self.drop(node)
+
+
+def _probe(node: Node, connection: Connection) -> None:
+    # A server that refuses MULTI would carry out the SETEX that follow it in the packet one by one,
+    # whatever the state of the watched keys.  So it is asked before anything is written.
+    connection.send(_PROBE)
+    for reply in connection.read(len(_PROBE)):
+        if isinstance(reply, ReplyError):
+            if reply.code in REFUSALS:
+                raise ConfigError(f"{node}: {reply.text}")
+            raise Unavailable(str(node), reply.text)
