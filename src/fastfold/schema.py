@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -283,6 +284,7 @@ def _is_path(name: str) -> bool:
     return name.endswith(".toml") or os.sep in name or (os.altsep is not None and os.altsep in name)
 
 
+@lru_cache(maxsize=4096)
 def _expand(roots: tuple[str, ...], paths: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
     sequences: dict[tuple[str, ...], None] = {}
     for path in paths:
