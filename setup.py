@@ -19,42 +19,21 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CompileError, LinkError
 
 PACKAGE = Path("src/fastfold")
 SWITCHES = [name for name in ("DEBUG", "SANITIZE", "TRACE", "STRICT") if os.environ.get(f"FASTFOLD_{name}", "0") != "0"]
 
-# A wrong prototype or pointer is never only a warning.
-COMPILE = ["-fvisibility=hidden", *(f"-Werror={w}" for w in ("implicit-function-declaration", "int-conversion"))]
-LINK: list[str] = []
-if "DEBUG" in SWITCHES:
-    COMPILE += ["-O0", "-g", "-UNDEBUG"]
-elif "SANITIZE" not in SWITCHES:
-    COMPILE += ["-O3", "-fno-math-errno"]
-if "SANITIZE" in SWITCHES:
-    SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if "SANITIZE" in SWITCHES else []
+COMPILE = ["-fvisibility=hidden", "-Werror=implicit-function-declaration", "-Werror=int-conversion"]
+if SANITIZERS:
     COMPILE += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer", *SANITIZERS]
-    LINK += SANITIZERS
+elif "DEBUG" in SWITCHES:
+    COMPILE += ["-O0", "-g", "-UNDEBUG"]
+else:
+    COMPILE += ["-O3", "-fno-math-errno"]
 if "STRICT" in SWITCHES:
-    COMPILE += [f"-Werror={w}" for w in ("incompatible-pointer-types", "return-type", "shift-overflow", "uninitialized")]
-
-
-def main() -> None:
-    # Rewritten only on a change, and a dependency of the extension: another choice of switches builds anew.
-    chosen = Path("build/switches.txt")
-    chosen.parent.mkdir(exist_ok=True)
-    if not chosen.exists() or chosen.read_text() != f"{SWITCHES}\n":
-        chosen.write_text(f"{SWITCHES}\n")
-    core = Extension(
-        "fastfold._core",
-        [str(PACKAGE / "_core.pyx")],
-        depends=[*map(str, sorted([PACKAGE / "_core.pxd", *PACKAGE.glob("core/*.p*"), *PACKAGE.glob("core/*.h")])), str(chosen)],
-        include_dirs=[str(PACKAGE)],
-        extra_compile_args=COMPILE,
-        extra_link_args=LINK,
-        define_macros=[("CYTHON_TRACE_NOGIL", "1")] if "TRACE" in SWITCHES else [],
-    )
-    setup(ext_modules=[core], cmdclass={"build_ext": BuildCore})
+    COMPILE += ["-Werror=incompatible-pointer-types", "-Werror=return-type", "-Werror=uninitialized"]
 
 
 class BuildCore(build_ext):
@@ -64,31 +43,31 @@ class BuildCore(build_ext):
         ext.sources = translate(ext)
         try:
             super().build_extension(ext)
-        except BaseError as error:
+        except (BaseError, CompileError, LinkError) as error:
             sys.exit(f"\nfastfold was not installed: {self.explain(error)}\n")
 
-    def explain(self, error: BaseError) -> str:
+    def explain(self, error: Exception) -> str:
         """What is missing, and what to install."""
         compiler = self.compiler.compiler[0]
         if shutil.which(compiler) is None:
-            return f"its core is compiled here, and there is no C compiler ({compiler}). Debian, Ubuntu: apt-get install gcc"
-        headers = Path(sysconfig.get_path("include"), "Python.h")
-        if not headers.exists():
-            return f"{headers} is missing. Debian, Ubuntu: apt-get install python3-dev"
+            return f"it needs a C compiler, {compiler} is not there. On Debian or Ubuntu: apt-get install gcc libc6-dev"
+        header = Path(sysconfig.get_path("include"), "Python.h")
+        if not header.exists():
+            return f"{header} is missing. On Debian or Ubuntu: apt-get install python3-dev"
         return f"{compiler} could not build its core, see above ({error})"
 
 
 def translate(ext: Extension) -> list[str]:
-    """C sources of the extension; a unit, header or switch that changed makes them anew."""
+    """C sources of the extension, made anew when the spine or a unit changed."""
     strict = "STRICT" in SWITCHES
     said = io.StringIO()
     with contextlib.redirect_stderr(said) if strict else contextlib.nullcontext():
         done = cythonize(
             [ext],
-            build_dir="build/cython",
+            build_dir="-".join(["build/cython", *SWITCHES]).lower(),
             include_path=[str(PACKAGE)],
             compiler_directives={"linetrace": True} if "TRACE" in SWITCHES else {},
-            force=strict,
+            force=strict,  # hints are told only while translating
         )
     sys.stderr.write(said.getvalue())
     if "performance hint:" in said.getvalue():
@@ -96,4 +75,20 @@ def translate(ext: Extension) -> list[str]:
     return done[0].sources
 
 
-main()
+# Rewritten only on a change, and a dependency of the extension: another choice of switches builds anew.
+chosen = Path("build/switches.txt")
+chosen.parent.mkdir(exist_ok=True)
+if not chosen.exists() or chosen.read_text() != f"{SWITCHES}\n":
+    chosen.write_text(f"{SWITCHES}\n")
+
+units = [PACKAGE / "_core.pxd", *sorted(PACKAGE.glob("core/*.pxi")), *sorted(PACKAGE.glob("core/*.h"))]
+core = Extension(
+    "fastfold._core",
+    [str(PACKAGE / "_core.pyx")],
+    depends=[str(path) for path in [*units, chosen]],
+    include_dirs=[str(PACKAGE)],
+    extra_compile_args=COMPILE,
+    extra_link_args=SANITIZERS,
+    define_macros=[("CYTHON_TRACE_NOGIL", "1")] if "TRACE" in SWITCHES else [],
+)
+setup(ext_modules=[core], cmdclass={"build_ext": BuildCore})

@@ -1,0 +1,91 @@
+# Every target brings its virtual environment up to date first.  Needed beforehand: Python with venv
+# and headers, a C compiler, make.
+#
+#   PYTHON=python3.13 make test      another Python (after `make clean-venv`)
+#   TESTS=tests/unit make test       a part of the tests
+#   BENCH="--repeat 5" make bench    options of the benchmark
+
+PYTHON ?= python3
+CC ?= cc
+VENV ?= .venv
+TESTS ?= tests
+BENCH ?=
+
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+SANITIZED := build/sanitize/lib
+HEADERS := $(wildcard src/fastfold/core/*.h)
+UNITS := $(wildcard src/fastfold/_core.p* src/fastfold/core/*.p*)
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test lint types format bench annotate sanitize profile wheel clean clean-venv
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|' 2>/dev/null \
+		|| sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1   \2/p' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## virtual environment in .venv with all that development needs
+
+$(INSTALLED): pyproject.toml setup.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "$(PYTHON) is missing or older than 3.10; choose another: PYTHON=python3.12 make" >&2; exit 1; }
+	@test -x $(VENV)/bin/pip || $(PYTHON) -m venv --clear $(VENV) \
+		|| { echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PY) -m pip install --quiet "setuptools>=77" "Cython>=3.1"
+	$(PY) -m pip install --quiet --no-build-isolation --editable ".[test,lint,bench]"
+	@touch $@
+
+# The install above builds the core once; this follows changes of it, and does nothing otherwise.
+build: $(INSTALLED) ## the core, compiled in place
+	@$(PY) setup.py --quiet build_ext --inplace
+
+demo: build ## the whole system on this machine, with real files or generated ones
+	@$(PY) -m fastfold demo
+
+test: build ## all tests, with real servers
+	$(PY) -m pytest $(TESTS)
+
+lint: $(INSTALLED) ## ruff, cython-lint, codespell, and the C headers with all warnings
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(if $(UNITS),$(VENV)/bin/cython-lint $(UNITS))
+	$(VENV)/bin/codespell
+	@for header in $(HEADERS); do \
+		echo "$(CC) -Wall -Wextra -Werror $$header"; \
+		echo "#include \"$$header\"" | $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only -I. -x c - || exit 1; \
+	done
+
+types: build ## mypy strict, and the stub of the core against the core
+	$(PY) -m mypy
+	MYPYPATH=src $(PY) -m mypy.stubtest fastfold._core --mypy-config-file pyproject.toml
+
+format: $(INSTALLED) ## format the Python code
+	$(PY) -m ruff check --fix-only .
+	$(PY) -m ruff format .
+
+bench: build ## fastfold beside other ways to do the same job
+	$(PY) bench/run.py $(BENCH)
+
+annotate: $(INSTALLED) ## fail when a line of a nogil function touches the interpreter
+	$(PY) bench/annotate.py
+
+sanitize: $(INSTALLED) ## laws and conformance under AddressSanitizer and UBSan
+	FASTFOLD_SANITIZE=1 $(PY) setup.py --quiet build --build-base build/sanitize --build-lib $(SANITIZED)
+	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
+	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+	PYTHONPATH=$(SANITIZED) $(PY) -m pytest -p no:cacheprovider tests/property tests/conformance
+
+profile: build ## where the time of a fold goes
+	$(PY) bench/profile_fold.py
+
+wheel: $(INSTALLED) ## a wheel in dist
+	$(PY) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## what was built, without .venv
+	rm -rf build dist src/*.egg-info src/fastfold/_core*.so .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo
+	find src tests bench -name __pycache__ -type d -exec rm -rf {} +
+
+clean-venv: clean ## the same and .venv
+	rm -rf $(VENV)
