@@ -22,9 +22,7 @@ __all__ = ["escape", "json_line"]
 
 # C0, DEL and C1 controls; directional marks, embeddings, overrides and isolates; line and paragraph
 # separators; lone surrogates (which cannot be written as UTF-8 at all).
-_DANGEROUS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+_DANGEROUS = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def _shown(match: re.Match[str]) -> str:

@@ -20,7 +20,8 @@ DANGEROUS = [*CONTROLS, *BIDI, *SEPARATORS, *SURROGATES]
 def test_every_dangerous_character_is_escaped(code: int) -> None:
     shown = escape(f"a{chr(code)}b")
     assert shown == (f"a\\x{code:02x}b" if code < 0x100 else f"a\\u{code:04x}b")
-    assert shown.isascii() and shown.isprintable()
+    assert shown.isascii()
+    assert shown.isprintable()
 
 
 def test_every_other_character_below_the_surrogates_is_kept() -> None:
@@ -36,7 +37,7 @@ def test_no_bidirectional_control_of_unicode_is_missed() -> None:
 
 
 def test_a_windows_path_stays_readable() -> None:
-    assert escape("C:\\Windows\\system32\\cmd.exe /c \"echo Zoë\"") == "C:\\Windows\\system32\\cmd.exe /c \"echo Zoë\""
+    assert escape('C:\\Windows\\system32\\cmd.exe /c "echo Zoë"') == 'C:\\Windows\\system32\\cmd.exe /c "echo Zoë"'
 
 
 @pytest.mark.parametrize(
@@ -58,7 +59,8 @@ def test_width_bounds_the_shown_text(text: str, width: int, shown: str) -> None:
 def test_json_is_safe_and_exact(code: int) -> None:
     value = {"image": f"a{chr(code)}b", "files": [f"{chr(code)}"]}
     line = json_line(value)
-    assert line.isascii() and line.isprintable()
+    assert line.isascii()
+    assert line.isprintable()
     assert json.loads(line) == value
 
 
