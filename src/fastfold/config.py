@@ -76,6 +76,8 @@ class Setting:
         The only values allowed, where there are such.
     schemes : tuple of str
         URL schemes allowed, where the value is a URL.
+    without : str
+        Characters that a text may not hold.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Setting:
     required: bool = False
     choices: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ()
+    without: str = ""
 
     @property
     def flag(self) -> str:
@@ -138,6 +141,8 @@ class Setting:
             return f"{value!r} is not {self.allowed}"
         elif self.schemes and value:
             return self._url_fault(value)
+        elif any(character in value for character in self.without):
+            return f"{value!r} holds one of {' '.join(self.without)}"
         return None
 
     def _url_fault(self, value: str) -> str | None:
@@ -156,9 +161,9 @@ def _number(value: float) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
-def _setting(default: Any, group: str, help: str, **facts: Any) -> Any:
+def _setting(default: Any, group: str, text: str, **facts: Any) -> Any:
     """A dataclass field that carries the facts of its `Setting`."""
-    return dataclasses.field(default=default, metadata={"group": group, "help": help, **facts})
+    return dataclasses.field(default=default, metadata={"group": group, "help": text, **facts})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,7 +217,8 @@ class Settings:
     redis_ca_file: str = _setting(
         "", "redis", "PEM file of the authorities trusted for TLS; empty: those of the system"
     )
-    namespace: str = _setting("ff:", "redis", "prefix of every key; no braces")
+    # A brace would move the hash tag, and with it the slot of every key.
+    namespace: str = _setting("ff:", "redis", "prefix of every key", without="{}")
     state_ttl_s: int = _setting(
         7 * 86_400, "redis", "life of a state after its last write", least=60, most=10 * 365 * 86_400
     )
@@ -250,9 +256,8 @@ class Settings:
     limits: Limits = dataclasses.field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        values = {setting.name: value_of(self, setting) for setting in SETTINGS}
-        faults = [_name(setting, fault) for setting in SETTINGS if (fault := setting.fault(values[setting.name]))]
-        _raise(faults + list(_joint_faults(values)))
+        faults = ((setting, setting.fault(value_of(self, setting))) for setting in SETTINGS)
+        _raise([_name(setting, fault) for setting, fault in faults if fault is not None])
 
 
 def value_of(settings: Settings, setting: Setting) -> Any:
@@ -268,14 +273,12 @@ def _describe() -> Iterator[Setting]:
             kind = type(field.default)
             yield Setting(name=field.name, kind=kind, default=field.default, **field.metadata)
     for field in dataclasses.fields(Limits):
-        least, most, help = _LIMIT_RANGES[field.name]
-        yield Setting(_LIMIT_PREFIX + field.name, "limits", int, field.default, help, least, most)
+        least, most, text = _LIMIT_RANGES[field.name]
+        yield Setting(_LIMIT_PREFIX + field.name, "limits", int, field.default, text, least, most)
 
 
 SETTINGS: tuple[Setting, ...] = tuple(_describe())
 """Every setting, by group in the order of the documentation."""
-
-_BY_NAME = {setting.name: setting for setting in SETTINGS}
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collection[str] = tuple(GROUPS)) -> Settings:
@@ -316,25 +319,13 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collec
             values[setting.name] = value
         else:
             faults.append(_name(setting, fault))
-    _raise(faults + list(_joint_faults(values)))
+    _raise(faults)
     limits = {
         field.name: values.pop(_LIMIT_PREFIX + field.name)
         for field in dataclasses.fields(Limits)
         if _LIMIT_PREFIX + field.name in values
     }
     return Settings(**values, limits=Limits(**limits))
-
-
-def _joint_faults(values: Mapping[str, Any]) -> Iterator[str]:
-    """What is wrong with the values taken together, and with texts that need more than a range."""
-    namespace = values.get("namespace", "")
-    if "{" in namespace or "}" in namespace:
-        # A brace would move the hash tag, and with it the slot of every key.
-        yield _name(_BY_NAME["namespace"], f"{namespace!r} holds a brace")
-    window_s, ttl_s = values.get("ledger_window_s"), values.get("state_ttl_s")
-    if window_s is not None and ttl_s is not None and window_s > ttl_s:
-        # The host record would expire inside the window it keeps.
-        yield _name(_BY_NAME["ledger_window_s"], f"{window_s} is longer than state_ttl_s, {ttl_s}")
 
 
 def _name(setting: Setting, fault: str) -> str:

@@ -1,0 +1,217 @@
+"""What a pod counts, and how it is shown to Prometheus.
+
+Each worker process counts in a `Meter` of its own and sends snapshots of it to the supervisor over
+a pipe.  The supervisor adds them up in a `Tally` and shows the sum.  Nothing is kept on disk.  What
+a killed worker counted after its last snapshot is not shown: the counts tell how the pod fares,
+the states in Redis do not depend on them.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric as Family
+
+__all__ = ["BUCKETS_S", "METRICS", "Collector", "Meter", "Metric", "Snapshot", "Tally", "total"]
+
+BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper ends of the histograms, seconds."""
+
+LABELS = 64
+"""Most values of one label; further ones are counted together."""
+
+OTHER = "other"
+"""The label value that takes what comes after the first `LABELS`."""
+
+_PREFIX = "fastfold_"
+
+
+class Metric(NamedTuple):
+    """Kind (``counter``, ``gauge`` or ``histogram``), help and label of a metric."""
+
+    kind: str
+    help: str
+    label: str = ""
+
+
+METRICS: dict[str, Metric] = {
+    "messages": Metric("counter", "Messages that ended, by outcome", "outcome"),
+    "files": Metric("counter", "Files committed on all hosts they name"),
+    "skipped": Metric("counter", "Notified objects that needed no work, by reason", "reason"),
+    "stored_bytes": Metric("counter", "Bytes of files as stored"),
+    "inflated_bytes": Metric("counter", "Bytes of files once inflated"),
+    "records": Metric("counter", "Records read"),
+    "events": Metric("counter", "Events made of records"),
+    "processes": Metric("counter", "Processes of files committed"),
+    "odd_text": Metric("counter", "Texts in which something was replaced by U+FFFD"),
+    "no_process": Metric("counter", "Records that gave no event, by reason", "reason"),
+    "rejects": Metric("counter", "Files rejected, by reason", "reason"),
+    "limit_hits": Metric("counter", "Files rejected for a limit, by reason", "reason"),
+    "parked": Metric("counter", "Messages sent to the dead-letter queue, by class of error", "class"),
+    "conflicts": Metric("counter", "Transactions that another writer forced to start again"),
+    "retries": Metric("counter", "Tries after a fault that may pass, by stage", "stage"),
+    "already_applied": Metric("counter", "Hosts of batches whose ledger already held the batch"),
+    "late": Metric("counter", "Hosts of batches refused as older than the window of the ledger"),
+    "heartbeats_failed": Metric("counter", "Messages whose visibility could not be extended"),
+    "deletes_failed": Metric("counter", "Messages done that could not be deleted, and will come again"),
+    "restarts": Metric("counter", "Workers started again after a crash"),
+    "in_flight": Metric("gauge", "Messages held by workers"),
+    "paused": Metric("gauge", "Workers that do not receive because a server is down"),
+    "workers": Metric("gauge", "Worker processes alive"),
+    "stage_seconds": Metric("histogram", "Time in a stage", "stage"),
+}
+"""Every metric, by its name without prefix and suffix."""
+
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Snapshot:
+    """Values at one moment, by metric and label value (empty where the metric has no label).
+
+    Attributes
+    ----------
+    values : dict
+        Counters and gauges.
+    times : dict
+        Histograms: one count per bucket, one for what is beyond the last; and the sum of seconds.
+    """
+
+    values: dict[_Key, float] = field(default_factory=dict)
+    times: dict[_Key, tuple[list[int], float]] = field(default_factory=dict)
+
+    def add(self, other: Snapshot, *, gauges: bool = True) -> None:
+        """Add the values of `other`; those of gauges only if asked to."""
+        for key, value in other.values.items():
+            if gauges or METRICS[key[0]].kind != "gauge":
+                self.values[key] = self.values.get(key, 0) + value
+        for key, (counts, seconds) in other.times.items():
+            ours, our_seconds = self.times.get(key, ([0] * len(counts), 0.0))
+            self.times[key] = ([a + b for a, b in zip(ours, counts, strict=True)], our_seconds + seconds)
+
+
+def total(snapshot: Snapshot, name: str) -> int:
+    """A counter's or gauge's value, summed over its labels."""
+    return int(sum(value for (metric, _), value in snapshot.values.items() if metric == name))
+
+
+class Meter:
+    """The counts of one process; its threads share it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now = Snapshot()
+        self._labels: dict[str, set[str]] = {}
+
+    def add(self, name: str, amount: float = 1, label: str = "") -> None:
+        """Add to a counter or gauge."""
+        with self._lock:
+            key = self._key(name, label)
+            self._now.values[key] = self._now.values.get(key, 0) + amount
+
+    def add_all(self, name: str, amounts: Mapping[str, int]) -> None:
+        """Add to a counter under several values of its label."""
+        for label, amount in amounts.items():
+            self.add(name, amount, label)
+
+    def observe(self, name: str, seconds: float, label: str = "") -> None:
+        """Count a time in a histogram."""
+        with self._lock:
+            key = self._key(name, label)
+            counts, sum_s = self._now.times.get(key, ([0] * (len(BUCKETS_S) + 1), 0.0))
+            counts[bisect_left(BUCKETS_S, seconds)] += 1
+            self._now.times[key] = (counts, sum_s + seconds)
+
+    def snapshot(self) -> Snapshot:
+        """A copy of the values of this moment."""
+        copy = Snapshot()
+        with self._lock:
+            copy.add(self._now)
+        return copy
+
+    def _key(self, name: str, label: str) -> _Key:
+        if not METRICS[name].label:
+            return (name, "")
+        seen = self._labels.setdefault(name, set())
+        if label not in seen:
+            if len(seen) >= LABELS:
+                label = OTHER
+            seen.add(label)
+        return (name, label)
+
+
+class Tally:
+    """The sum over the workers of a pod, those that have ended included."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ended = Snapshot()
+        self._latest: dict[int, Snapshot] = {}
+        self.own = Meter()
+
+    def update(self, pid: int, snapshot: Snapshot) -> None:
+        """Take the latest snapshot of a worker."""
+        with self._lock:
+            self._latest[pid] = snapshot
+
+    def end(self, pid: int) -> None:
+        """Keep the counts of a worker that has ended, and forget its gauges."""
+        with self._lock:
+            self._ended.add(self._latest.pop(pid, Snapshot()), gauges=False)
+
+    def snapshot(self) -> Snapshot:
+        """The sum of this moment."""
+        sum_ = self.own.snapshot()
+        with self._lock:
+            sum_.add(self._ended)
+            for latest in self._latest.values():
+                sum_.add(latest)
+        return sum_
+
+
+class Collector:
+    """Shows a tally to prometheus_client."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+
+    def collect(self) -> Iterator[Family]:
+        """One family per metric; those never counted are shown as zero where they have no label."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+
+        snapshot = self._tally.snapshot()
+        for name, metric in METRICS.items():
+            labels = [metric.label] if metric.label else []
+            if metric.kind == "histogram":
+                histogram = HistogramMetricFamily(_PREFIX + name, metric.help, labels=labels)
+                for (_, label), (counts, seconds) in _of(snapshot.times, name):
+                    histogram.add_metric([label] if labels else [], _cumulated(counts), seconds)
+                yield histogram
+                continue
+            family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            plain = family(_PREFIX + name, metric.help, labels=labels)
+            found = _of(snapshot.values, name)
+            if not found and not labels:
+                found = [((name, ""), 0)]
+            for (_, label), value in found:
+                plain.add_metric([label] if labels else [], value)
+            yield plain
+
+
+_T = TypeVar("_T")
+
+
+def _of(values: Mapping[_Key, _T], name: str) -> list[tuple[_Key, _T]]:
+    return sorted((item for item in values.items() if item[0][0] == name), key=lambda item: item[0])
+
+
+def _cumulated(counts: list[int]) -> list[tuple[str, float]]:
+    """Prometheus counts in a bucket what lies in all buckets below it too."""
+    ends = [*map(str, BUCKETS_S), "+Inf"]
+    return list(zip(ends, accumulate(counts), strict=True))

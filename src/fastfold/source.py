@@ -1,0 +1,292 @@
+"""The queue: receive messages, hide them longer, delete them, hand them back or park them.
+
+A message that cannot be applied is parked: it is sent to the dead-letter queue with the reason as
+attributes, and deleted only after that has succeeded.  The attributes of a parked message::
+
+    Reason       what is wrong, in at most 256 characters, control characters escaped
+    ErrorType    class of the error
+    SourceQueue  URL of the queue it came from
+    File         the object at fault, where one is known
+    Line, Offset the place in it, where known (`fastfold.errors.Reject` says what they count)
+
+Every batch request may fail for some entries and still answer 200: each reply's `Failed` is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from fastfold.config import Settings
+from fastfold.errors import ConfigError, Reject, Unavailable
+from fastfold.text import escape
+
+__all__ = ["BATCH_MESSAGES", "Message", "Queue", "SqsClient", "connect_queue", "find_dead_letter_url"]
+
+BATCH_MESSAGES = 10
+"""Most entries that SQS takes in one request."""
+
+ATTRIBUTES = 10
+"""Most attributes of a message."""
+
+REASON_CHARACTERS = 256
+"""Longest text of a reason."""
+
+_CONNECT_TIMEOUT_S = 2.0
+_REPLY_TIMEOUT_S = 5.0
+_REQUEST_TRIES = 3
+
+_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
+_SERVER = "SQS"
+
+
+class SqsClient(Protocol):
+    """What is used of boto3's client; keyword arguments and replies are those of the SQS API."""
+
+    receive_message: Callable[..., Any]
+    delete_message_batch: Callable[..., Any]
+    change_message_visibility_batch: Callable[..., Any]
+    send_message: Callable[..., Any]
+    get_queue_attributes: Callable[..., Any]
+    get_queue_url: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message that this process holds.
+
+    Attributes
+    ----------
+    receipt : str
+        Handle of this receive of the message: the only one by which it can be deleted.
+    body : str
+    attributes : mapping
+        Message attributes as received; a parked message keeps them.
+    """
+
+    receipt: str
+    body: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Queue:
+    """Requests to one queue and its dead-letter queue; threads may share it.
+
+    Parameters
+    ----------
+    receiver : SqsClient
+        Client for long polls, patient.
+    client : SqsClient
+        Client for everything else: an answer that is late must not keep the keeper from its work.
+    url, dead_letter_url : str
+    visibility_s, wait_s : int
+    """
+
+    def __init__(
+        self,
+        receiver: SqsClient,
+        client: SqsClient,
+        *,
+        url: str,
+        dead_letter_url: str,
+        visibility_s: int,
+        wait_s: int,
+    ) -> None:
+        self.visibility_s = visibility_s
+        self._receiver = receiver
+        self._client = client
+        self._url = url
+        self._dead_letter_url = dead_letter_url
+        self._wait_s = wait_s
+
+    def receive(self, most: int) -> list[Message]:
+        """At most `most` messages; waits for the first.
+
+        Raises
+        ------
+        Unavailable
+        """
+        with _translated():
+            reply = self._receiver.receive_message(
+                QueueUrl=self._url,
+                MaxNumberOfMessages=min(most, BATCH_MESSAGES),
+                WaitTimeSeconds=self._wait_s,
+                VisibilityTimeout=self.visibility_s,
+                MessageAttributeNames=["All"],
+            )
+        return [
+            Message(found["ReceiptHandle"], found["Body"], found.get("MessageAttributes", {}))
+            for found in reply.get("Messages", ())
+        ]
+
+    def delete(self, messages: Sequence[Message]) -> list[Message]:
+        """Delete messages; those that could not be are returned.
+
+        Raises
+        ------
+        Unavailable
+        """
+        failed: list[Message] = []
+        for batch in _batches(messages):
+            entries = [{"Id": str(index), "ReceiptHandle": message.receipt} for index, message in enumerate(batch)]
+            with _translated():
+                reply = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
+            failed += _failed(reply, batch)
+        return failed
+
+    def hide(self, messages: Sequence[Message], hidden_s: int) -> list[Message]:
+        """Hide messages for a time from now; 0 hands them back.  Those that could not be are returned.
+
+        Raises
+        ------
+        Unavailable
+        """
+        failed: list[Message] = []
+        for batch in _batches(messages):
+            entries = [
+                {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": hidden_s}
+                for index, message in enumerate(batch)
+            ]
+            with _translated():
+                reply = self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
+            failed += _failed(reply, batch)
+        return failed
+
+    def park(self, message: Message, error: Exception, file: str | None = None) -> None:
+        """Send a message to the dead-letter queue with the reason.  The caller deletes it after that.
+
+        Parameters
+        ----------
+        message : Message
+        error : Exception
+            Why it cannot be applied.
+        file : str, optional
+            The object at fault, where the error does not name it itself.
+
+        Raises
+        ------
+        Unavailable
+        """
+        reasons = _reasons(error, file, self._url)
+        kept = [(name, value) for name, value in sorted(message.attributes.items()) if name not in reasons]
+        attributes = dict(kept[: ATTRIBUTES - len(reasons)]) | reasons
+        with _translated():
+            self._client.send_message(
+                QueueUrl=self._dead_letter_url, MessageBody=message.body, MessageAttributes=attributes
+            )
+
+
+def connect_queue(settings: Settings) -> Queue:
+    """The queue that the settings name, with clients of its own; make it after a process has started.
+
+    Raises
+    ------
+    Unavailable
+        If SQS does not answer.
+    ConfigError
+        If there is no such queue, no region, or no dead-letter queue.
+    """
+    receiver = _client(settings, settings.wait_s + _REPLY_TIMEOUT_S)
+    client = _client(settings, _REPLY_TIMEOUT_S)
+    return Queue(
+        receiver,
+        client,
+        url=settings.queue_url,
+        dead_letter_url=settings.dead_letter_url or find_dead_letter_url(client, settings.queue_url),
+        visibility_s=settings.visibility_s,
+        wait_s=settings.wait_s,
+    )
+
+
+def find_dead_letter_url(client: SqsClient, queue_url: str) -> str:
+    """URL of the dead-letter queue that a queue's redrive policy names.
+
+    Raises
+    ------
+    Unavailable
+        If SQS does not answer.
+    ConfigError
+        If the queue has no such policy.
+    """
+    with _translated():
+        reply = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
+        policy = reply.get("Attributes", {}).get("RedrivePolicy")
+        if policy is None:
+            raise ConfigError(f"queue {queue_url} has no redrive policy, and --dead-letter-url is not given")
+        *_, account, name = json.loads(policy)["deadLetterTargetArn"].split(":")
+        found = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
+    return str(found["QueueUrl"])
+
+
+def _client(settings: Settings, reply_timeout_s: float) -> SqsClient:
+    config = Config(
+        connect_timeout=_CONNECT_TIMEOUT_S,
+        read_timeout=reply_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": _REQUEST_TRIES},
+        # The receiver, the keeper, and every slot that parks.
+        max_pool_connections=settings.file_slots + 2,
+    )
+    try:
+        client: SqsClient = boto3.client(
+            "sqs", region_name=settings.region or None, endpoint_url=settings.endpoint_url or None, config=config
+        )
+    except (BotoCoreError, ValueError) as error:
+        raise ConfigError(f"SQS client: {error}") from None
+    return client
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Errors of botocore as errors of ours."""
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code in _NO_QUEUE:
+            raise ConfigError(f"SQS: there is no such queue: {error}") from None
+        raise Unavailable(_SERVER, str(error)) from None
+    except BotoCoreError as error:
+        raise Unavailable(_SERVER, str(error)) from None
+
+
+def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
+    for start in range(0, len(messages), BATCH_MESSAGES):
+        yield messages[start : start + BATCH_MESSAGES]
+
+
+def _failed(reply: Mapping[str, Any], batch: Sequence[Message]) -> list[Message]:
+    return [batch[int(entry["Id"])] for entry in reply.get("Failed", ())]
+
+
+def _reasons(error: Exception, file: str | None, queue_url: str) -> dict[str, Any]:
+    reasons = {
+        "Reason": _text(str(error), REASON_CHARACTERS),
+        "ErrorType": _text(type(error).__name__),
+        "SourceQueue": _text(queue_url),
+    }
+    place = error if isinstance(error, Reject) else None
+    name = (place.file if place is not None else None) or file
+    if name:
+        reasons["File"] = _text(name)
+    if place is not None and place.line is not None:
+        reasons["Line"] = _number(place.line)
+    if place is not None and place.offset is not None:
+        reasons["Offset"] = _number(place.offset)
+    return reasons
+
+
+def _text(text: str, width: int | None = None) -> dict[str, str]:
+    # SQS refuses an empty value, and the two noncharacters that XML refuses.
+    shown = escape(text, width).replace("\ufffe", "?").replace("\uffff", "?")
+    return {"DataType": "String", "StringValue": shown or "-"}
+
+
+def _number(number: int) -> dict[str, str]:
+    return {"DataType": "Number", "StringValue": str(number)}
