@@ -149,10 +149,9 @@ class Setting:
         # The value is not repeated: a URL may hold a password.
         try:
             parts = urlsplit(value)
-            named = bool(parts.hostname) and (parts.port is None or parts.port > 0)
         except ValueError:
-            named = False
-        if not named or parts.scheme not in self.schemes:
+            return f"is not a URL like {self.allowed}"
+        if not parts.netloc or parts.scheme not in self.schemes:
             return f"is not a URL like {self.allowed}"
         return None
 
@@ -210,13 +209,15 @@ class Settings:
     redis_url: str = _setting(
         "",
         "redis",
-        "Redis: redis://[user:password@]host[:port], or rediss:// for TLS; a cluster is found from any node",
+        "redis://[[user]:password@]host[:port][,host[:port]...], or rediss:// for TLS; of a cluster, any nodes",
         required=True,
         schemes=("redis", "rediss"),
     )
     redis_ca_file: str = _setting(
         "", "redis", "PEM file of the authorities trusted for TLS; empty: those of the system"
     )
+    redis_cert_file: str = _setting("", "redis", "PEM file of a client certificate for TLS")
+    redis_key_file: str = _setting("", "redis", "PEM file of the key of redis_cert_file")
     # A brace would move the hash tag, and with it the slot of every key.
     namespace: str = _setting("ff:", "redis", "prefix of every key", without="{}")
     state_ttl_s: int = _setting(

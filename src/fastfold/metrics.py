@@ -115,6 +115,11 @@ class Meter:
             key = self._key(name, label)
             self._now.values[key] = self._now.values.get(key, 0) + amount
 
+    def set(self, name: str, value: float) -> None:
+        """Set a gauge."""
+        with self._lock:
+            self._now.values[self._key(name, "")] = value
+
     def add_all(self, name: str, amounts: Mapping[str, int]) -> None:
         """Add to a counter under several values of its label."""
         for label, amount in amounts.items():

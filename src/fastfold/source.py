@@ -28,7 +28,7 @@ from fastfold.config import Settings
 from fastfold.errors import ConfigError, Reject, Unavailable
 from fastfold.text import escape
 
-__all__ = ["BATCH_MESSAGES", "Message", "Queue", "SqsClient", "connect_queue", "find_dead_letter_url"]
+__all__ = ["BATCH_MESSAGES", "Message", "Queue", "SqsClient", "connect_queue"]
 
 BATCH_MESSAGES = 10
 """Most entries that SQS takes in one request."""
@@ -195,34 +195,32 @@ def connect_queue(settings: Settings) -> Queue:
     """
     receiver = _client(settings, settings.wait_s + _REPLY_TIMEOUT_S)
     client = _client(settings, _REPLY_TIMEOUT_S)
+    found_url = _find_dead_letter_url(client, settings.queue_url)
+    dead_letter_url = settings.dead_letter_url or found_url
+    if not dead_letter_url:
+        raise ConfigError(
+            f"queue {settings.queue_url} has no redrive policy, and --dead-letter-url"
+            " (FASTFOLD_DEAD_LETTER_URL) is not given"
+        )
     return Queue(
         receiver,
         client,
         url=settings.queue_url,
-        dead_letter_url=settings.dead_letter_url or find_dead_letter_url(client, settings.queue_url),
+        dead_letter_url=dead_letter_url,
         visibility_s=settings.visibility_s,
         wait_s=settings.wait_s,
     )
 
 
-def find_dead_letter_url(client: SqsClient, queue_url: str) -> str:
-    """URL of the dead-letter queue that a queue's redrive policy names.
-
-    Raises
-    ------
-    Unavailable
-        If SQS does not answer.
-    ConfigError
-        If the queue has no such policy.
-    """
+def _find_dead_letter_url(client: SqsClient, queue_url: str) -> str:
+    """URL of the queue that the redrive policy names, empty without one.  Shows too that SQS answers."""
     with _translated():
         reply = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
         policy = reply.get("Attributes", {}).get("RedrivePolicy")
         if policy is None:
-            raise ConfigError(f"queue {queue_url} has no redrive policy, and --dead-letter-url is not given")
+            return ""
         *_, account, name = json.loads(policy)["deadLetterTargetArn"].split(":")
-        found = client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)
-    return str(found["QueueUrl"])
+        return str(client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
 
 
 def _client(settings: Settings, reply_timeout_s: float) -> SqsClient:

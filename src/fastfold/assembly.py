@@ -1,0 +1,85 @@
+"""Puts the parts of a worker together, from the settings."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from functools import partial
+
+from fastfold.config import Settings
+from fastfold.fetch import connect_fetcher
+from fastfold.keeper import Keeper
+from fastfold.metrics import Meter
+from fastfold.notification import parse_body
+from fastfold.pipeline import Commit, Fold, Pipeline
+from fastfold.resp import Connector, ConnectSettings, RedisAddress
+from fastfold.source import connect_queue
+from fastfold.topology import Nodes
+from fastfold.worker import Worker
+
+__all__ = ["assemble", "check_servers", "redis_connector"]
+
+
+def check_servers(settings: Settings) -> None:
+    """See that Redis and SQS answer, before any worker is started.
+
+    Raises
+    ------
+    Unavailable
+        If one does not answer.
+    ConfigError
+        If one refuses us, or a setting of theirs is wrong.
+    """
+    address, connector = redis_connector(settings)
+    nodes = Nodes(address, connector, random.random)
+    try:
+        nodes.refresh()
+        node = nodes.node_of(0)
+        if node is not None:
+            nodes.connection(node)
+    finally:
+        nodes.close()
+    connect_queue(settings)
+
+
+def redis_connector(settings: Settings) -> tuple[RedisAddress, Connector]:
+    """The address of Redis, and what opens connections to its nodes."""
+    address = RedisAddress.from_url(settings.redis_url)
+    how = ConnectSettings(
+        connect_timeout_s=settings.redis_connect_timeout_s,
+        timeout_s=settings.redis_timeout_s,
+        ca_file=settings.redis_ca_file,
+        cert_file=settings.redis_cert_file,
+        key_file=settings.redis_key_file,
+    )
+    return address, Connector(address, how)
+
+
+def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit: Callable[[], Commit]) -> Worker:
+    """A worker around a way to fold and a way to commit.
+
+    Parameters
+    ----------
+    settings : Settings
+    meter : Meter
+    fold, commit : callable
+        Make what one slot uses: neither is shared by threads.
+    """
+    queue = connect_queue(settings)
+    keeper = Keeper(queue, meter)
+    fetcher = connect_fetcher(settings, meter)
+    read = partial(parse_body, buckets=settings.buckets, most_records=settings.limit_message_records)
+
+    def pipeline() -> Pipeline:
+        return Pipeline(
+            queue=queue,
+            keeper=keeper,
+            read=read,
+            fetch=fetcher,
+            fold=fold(),
+            commit=commit(),
+            meter=meter,
+            file_deadline_s=settings.file_deadline_s,
+        )
+
+    return Worker(queue, keeper, pipeline, settings.file_slots, meter)

@@ -1,0 +1,197 @@
+"""The way of one message through the stages: the only place that knows their order.
+
+::
+
+    message -> objects -> fetch -> fold -> commit -> next object ... -> delete
+                            |        |        |
+                            +--------+--------+--> ParkError: the message is parked, with the reason
+                            +-----------------+--> RetryError: the message is handed back
+
+Nothing is written before the last byte of a file is read and checked: `fold` returns only then.  A
+file at fault does not keep the other files of its message from being committed; a second delivery
+of these finds their ledgers.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple, Protocol
+
+from fastfold.errors import Late, ParkError, Reject
+from fastfold.fetch import Fetched
+from fastfold.keeper import Keeper
+from fastfold.metrics import Meter
+from fastfold.notification import Notification, ObjectRef
+from fastfold.source import Message, Queue
+from fastfold.store import batch_id
+from fastfold.text import escape
+from fastfold.types import BatchId, FoldCounts
+
+__all__ = ["Commit", "CommitResult", "Deltas", "Fault", "Fetch", "Fold", "Pipeline"]
+
+log = logging.getLogger(__name__)
+
+
+class Deltas(Protocol):
+    """The fold of one file."""
+
+    @property
+    def counts(self) -> FoldCounts:
+        """What the file held."""
+
+    def __len__(self) -> int: ...
+
+
+class CommitResult(Protocol):
+    """What became of the hosts of one batch."""
+
+    @property
+    def late(self) -> Sequence[Late]:
+        """Hosts for which the batch came too late."""
+
+
+class Fetch(Protocol):
+    """`fastfold.fetch.Fetcher`."""
+
+    def fetch(self, ref: ObjectRef, deadline: float) -> Fetched | None:
+        """The object, or ``None`` if another has taken its place."""
+
+
+class Commit(Protocol):
+    """`fastfold.commit.Committer`."""
+
+    def commit(self, deltas: Deltas, batch: BatchId, deadline: float) -> CommitResult:
+        """Apply the deltas of a batch."""
+
+
+Fold = Callable[[memoryview, str], Deltas]
+"""Folds the file of a name."""
+
+
+class Fault(NamedTuple):
+    """Why a message is parked, and which of its objects is at fault."""
+
+    error: ParkError
+    file: str | None
+
+
+class Pipeline:
+    """Handles messages, one at a time: each thread has its own.
+
+    Parameters
+    ----------
+    queue, keeper : Queue, Keeper
+        Where messages end.
+    read : callable
+        Makes a notification of a body.
+    fetch : Fetch
+    fold : Fold
+    commit : Commit
+    meter : Meter
+    file_deadline_s : float
+        Longest work on one object.
+    clock : callable
+        Seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        keeper: Keeper,
+        read: Callable[[str], Notification],
+        fetch: Fetch,
+        fold: Fold,
+        commit: Commit,
+        meter: Meter,
+        file_deadline_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._keeper = keeper
+        self._read = read
+        self._fetch = fetch
+        self._fold = fold
+        self._commit = commit
+        self._meter = meter
+        self._file_deadline_s = file_deadline_s
+        self._clock = clock
+
+    def handle(self, message: Message) -> None:
+        """Apply a message and delete it, or park it.
+
+        Raises
+        ------
+        RetryError, RereadError
+            If it could not be applied now; it still is in the queue.
+        StopError
+            If no message can be applied.
+        """
+        with self._timed("message"):
+            try:
+                faults = self._apply(self._read(message.body))
+            except ParkError as error:
+                faults = [Fault(error, None)]
+            if faults:
+                self._park(message, faults)
+            self._keeper.finish(message)
+            self._meter.add("messages", label="parked" if faults else "done")
+
+    def _apply(self, notification: Notification) -> list[Fault]:
+        self._meter.add_all("skipped", notification.skipped)
+        faults: list[Fault] = []
+        for ref in notification.objects:
+            try:
+                faults += [Fault(late, ref.name) for late in self._apply_object(ref)]
+            except ParkError as error:
+                faults.append(Fault(error, ref.name))
+        return faults
+
+    def _apply_object(self, ref: ObjectRef) -> Sequence[Late]:
+        deadline = self._clock() + self._file_deadline_s
+        with self._timed("fetch"):
+            fetched = self._fetch.fetch(ref, deadline)
+        if fetched is None:
+            self._meter.add("skipped", label="replaced")
+            return ()
+        self._meter.add("stored_bytes", len(fetched.body))
+        with self._timed("fold"):
+            deltas = self._fold(fetched.body, ref.name)
+        batch = batch_id(ref.bucket, ref.key, fetched.version_id, fetched.etag, fetched.last_modified_ms)
+        with self._timed("commit"):
+            result = self._commit.commit(deltas, batch, deadline)
+        self._count(deltas, result)
+        return result.late
+
+    def _park(self, message: Message, faults: Sequence[Fault]) -> None:
+        first = faults[0]
+        self._queue.park(message, first.error, first.file)
+        self._meter.add("parked", label=type(first.error).__name__)
+        for error, file in faults:
+            if isinstance(error, Reject):
+                self._meter.add("rejects", label=error.reason)
+                if error.limit is not None:
+                    self._meter.add("limit_hits", label=error.reason)
+            log.warning("parked: %s: %s", escape(file or "message"), escape(str(error)))
+
+    def _count(self, deltas: Deltas, result: CommitResult) -> None:
+        counts = deltas.counts
+        self._meter.add("files", 0 if result.late else 1)
+        self._meter.add("inflated_bytes", counts.bytes)
+        self._meter.add("records", counts.records)
+        self._meter.add("events", counts.events)
+        self._meter.add("odd_text", counts.odd_text)
+        self._meter.add_all("no_process", counts.no_process)
+        self._meter.add("processes", len(deltas))
+        self._meter.add("late", len(result.late))
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        start = self._clock()
+        try:
+            yield
+        finally:
+            self._meter.observe("stage_seconds", self._clock() - start, stage)

@@ -1,0 +1,182 @@
+"""One worker: a receiver, a keeper and a few file slots, each a thread.
+
+The receiver takes no more messages than there are free slots, so that none waits here while it
+could be worked on elsewhere.  Inflating, parsing, folding and waiting for sockets all release the
+GIL, so two slots keep one core busy while the other file waits for its commits.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from fastfold.breaker import Breaker
+from fastfold.errors import RereadError, RetryError, StopError, Unavailable
+from fastfold.keeper import Keeper
+from fastfold.metrics import Meter
+from fastfold.pipeline import Pipeline
+from fastfold.source import Message, Queue
+from fastfold.text import escape
+
+__all__ = ["Worker"]
+
+log = logging.getLogger(__name__)
+
+HAND_BACK_S = 5
+"""How long a message that could not be applied now stays hidden."""
+
+KEEPER_CLOSE_S = 5.0
+"""How long the last deletes may take when a worker ends."""
+
+_LOOK_S = 0.2
+
+
+class Worker:
+    """Receives, handles and ends messages until it is drained.
+
+    Parameters
+    ----------
+    source : Queue
+    keeper : Keeper
+    pipeline : callable
+        Makes the pipeline of one slot.
+    slots : int
+    meter : Meter
+    breaker : Breaker, optional
+
+    Attributes
+    ----------
+    stopped : StopError or None
+        Why this worker ended by itself.
+    """
+
+    def __init__(
+        self,
+        source: Queue,
+        keeper: Keeper,
+        pipeline: Callable[[], Pipeline],
+        slots: int,
+        meter: Meter,
+        breaker: Breaker | None = None,
+    ) -> None:
+        self.stopped: StopError | None = None
+        self._source = source
+        self._keeper = keeper
+        self._pipeline = pipeline
+        self._meter = meter
+        self._breaker = breaker or Breaker()
+        self._work: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._free = threading.Semaphore(slots)
+        self._draining = threading.Event()
+        self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)
+        self._slots = [
+            # Made here, so that a wrong setting is an error of the start.
+            threading.Thread(target=self._run_slot, args=(pipeline(),), name=f"slot-{index}", daemon=True)
+            for index in range(slots)
+        ]
+
+    @property
+    def paused(self) -> bool:
+        """Whether this worker does not receive because a server is down."""
+        return self._breaker.paused
+
+    def start(self) -> None:
+        """Start all threads."""
+        self._keeper.start()
+        for thread in (*self._slots, self._receiver):
+            thread.start()
+
+    def begin_drain(self) -> None:
+        """Receive no more."""
+        self._draining.set()
+
+    def drain(self, grace_s: float) -> bool:
+        """Finish what fits into `grace_s` and hand back the rest.
+
+        Returns
+        -------
+        bool
+            Whether all threads have ended.
+        """
+        end = time.monotonic() + grace_s
+        self.begin_drain()
+        # A long poll cannot be taken back: what it still brings would stay hidden with nobody at work on it.
+        self._receiver.join(max(0.0, end - time.monotonic()))
+        for _ in self._slots:
+            self._work.put(None)
+        for thread in self._slots:
+            thread.join(max(0.0, end - time.monotonic()))
+        self._keeper.close(KEEPER_CLOSE_S)
+        return not any(thread.is_alive() for thread in (self._receiver, *self._slots))
+
+    def _receive(self) -> None:
+        while self._wait_for_slot():
+            slots = 1
+            # In doubt about the servers, one message alone is tried.
+            while not self._breaker.paused and self._free.acquire(blocking=False):
+                slots += 1
+            messages = self._poll(slots)
+            for _ in range(slots - len(messages)):
+                self._free.release()
+            if self._draining.is_set():
+                self._keeper.hand_back(messages)
+                return
+            for message in messages:
+                self._work.put(message)
+
+    def _wait_for_slot(self) -> bool:
+        """Wait for a free slot and for the servers; ``False`` when draining."""
+        while not self._draining.wait(min(self._breaker.pause_s(), _LOOK_S)):
+            if not self._breaker.pause_s() and self._free.acquire(timeout=_LOOK_S):
+                return True
+        return False
+
+    def _poll(self, most: int) -> list[Message]:
+        try:
+            messages = self._source.receive(most)
+        except Unavailable as error:
+            log.warning("cannot receive: %s", error)
+            self._meter.add("retries", label="receive")
+            self._breaker.failed()
+            return []
+        except StopError as error:
+            self._stop(error)
+            return []
+        self._keeper.hold(messages)
+        return messages
+
+    def _run_slot(self, pipeline: Pipeline) -> None:
+        while (message := self._work.get()) is not None:
+            self._meter.add("in_flight", 1)
+            try:
+                pipeline.handle(message)
+                self._breaker.succeeded()
+            except RetryError as error:
+                self._breaker.failed()
+                self._hand_back(message, HAND_BACK_S, error)
+            except RereadError as error:
+                # Others won on its hosts until the deadline: the servers are well.
+                self._hand_back(message, HAND_BACK_S, error)
+            except StopError as error:
+                self._hand_back(message, 0, error)
+                self._stop(error)
+            except Exception as error:
+                # One message must not end a worker that has others in work.
+                log.exception("a fault of fastfold")
+                self._hand_back(message, self._source.visibility_s, error)
+                pipeline = self._pipeline()
+            finally:
+                self._meter.add("in_flight", -1)
+                self._free.release()
+
+    def _hand_back(self, message: Message, after_s: int, error: Exception) -> None:
+        log.warning("message handed back: %s", escape(str(error)))
+        self._keeper.hand_back([message], after_s)
+        self._meter.add("messages", label="handed_back")
+
+    def _stop(self, error: StopError) -> None:
+        self.stopped = self.stopped or error
+        self._draining.set()
