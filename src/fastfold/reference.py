@@ -87,6 +87,7 @@ class Event:
 
     @property
     def identity(self) -> Identity:
+        """Tenant, host and process."""
         return self.tenant, self.host, self.process
 
 
@@ -145,18 +146,20 @@ def _inflate_member(data: bytes, start: int, out: bytearray, limits: Limits) -> 
     inflater = zlib.decompressobj(wbits=-15)
     crc = size = 0
     rest = data[begin:]
-    while not inflater.eof:
+    while True:
         try:
             piece = inflater.decompress(rest, _PIECE)
         except zlib.error:
             raise Reject("damaged gzip data", offset=start) from None
-        if not piece and not inflater.eof and not inflater.unconsumed_tail:
-            raise Reject("truncated gzip data", offset=len(data))
-        rest = inflater.unconsumed_tail
         crc = zlib.crc32(piece, crc)
         size += len(piece)
         out += piece
         _check_inflated(out, data, limits)
+        if inflater.eof:
+            break
+        rest = inflater.unconsumed_tail
+        if not piece and not rest:
+            raise Reject("truncated gzip data", offset=len(data))
     trailer = len(data) - len(inflater.unused_data)
     if trailer + 8 > len(data):
         raise Reject("truncated gzip data", offset=len(data))
