@@ -108,7 +108,7 @@ class _Event(msgspec.Struct):
 class _Envelope(msgspec.Struct, rename="pascal"):
     """The members that tell the bodies apart."""
 
-    records: msgspec.Raw | None = None
+    records: msgspec.Raw = msgspec.Raw()
     event: str | None = None
     type: str | None = None
     message: str | None = None
@@ -141,7 +141,7 @@ def parse_body(body: str, buckets: Collection[str], most_records: int) -> Notifi
             raise ParkError("SNS notification without a message")
         body = envelope.message
         envelope = _decode(body, _Envelope)
-    if envelope.records is not None:
+    if envelope.records:
         return _objects(_decode(body, _Event).records, buckets, most_records)
     if envelope.event == "s3:TestEvent":
         return Notification(skipped={"test_event": 1})
