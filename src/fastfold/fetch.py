@@ -23,7 +23,7 @@ from typing import Any, Protocol
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from fastfold.config import Settings
 from fastfold.errors import ConfigError, Missing, Reject, Unavailable
@@ -154,6 +154,8 @@ class Fetcher:
                     if refused >= MISSING_TRIES:
                         raise Missing(f"{ref.name}: {error}") from None
                 fault = Unavailable("S3", f"{ref.name}: {error}")
+            except ParamValidationError as error:
+                raise Missing(f"{ref.name}: {error}") from None
             except (BotoCoreError, _CutError) as error:
                 fault = Unavailable("S3", f"{ref.name}: {error}")
             self._meter.add("retries", label="fetch")
