@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["COLUMNS", "KINDS", "OPS", "BatchId", "FoldCounts", "Limits"]
+__all__ = ["COLUMNS", "KINDS", "OPS", "BatchId", "FoldCounts", "HostDeltas", "Limits"]
 
 KINDS: tuple[str, ...] = (
     "process_start",
@@ -132,3 +132,22 @@ class FoldCounts:
     events: int = 0
     odd_text: int = 0
     no_process: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HostDeltas:
+    """The deltas of one batch for one host: what one commit carries.
+
+    Attributes
+    ----------
+    tenant, host : str
+    processes : list of str
+        Process ids, ascending.
+    payloads : list of bytes
+        Canonical payload of each process, in the same order.
+    """
+
+    tenant: str
+    host: str
+    processes: list[str]
+    payloads: list[bytes]

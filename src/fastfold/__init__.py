@@ -1,0 +1,3 @@
+"""Fast compaction of endpoint process events."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,402 @@
+# Structs, enums and extension types of the core: each stands here, once.
+#
+# What is written in C lies in core/*.h: the token scanner in several instruction sets (scan.h) and words (word.h).
+
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+
+cdef extern from "core/word.h" nogil:
+    uint64_t ff_load64(const uint8_t* at)
+    uint16_t ff_load16(const uint8_t* at)
+    uint32_t ff_load32(const uint8_t* at)
+    uint64_t ff_mix(uint64_t a, uint64_t b)
+    bint ff_has_odd_byte(uint64_t word)
+    uint32_t ff_find32(const uint32_t* words, uint32_t count, uint32_t wanted)
+
+
+cdef extern from "core/scan.h" nogil:
+    enum:
+        FF_SCAN_PADDING
+        FF_SCAN_OK
+        FF_SCAN_CONTROL
+        FF_SCAN_ESCAPE
+        FF_SCAN_UNTERMINATED
+    ctypedef int (*ff_scan_fn)(
+        const uint8_t* text, uint32_t length, uint32_t* tokens, uint32_t* token_count, uint32_t* error_at
+    ) noexcept nogil
+    ff_scan_fn ff_scan_named(const char* name)
+
+
+cdef extern from *:
+    """
+    typedef __int128 ff_int128;
+    """
+    # Wide enough for any product of a time and a unit; to Cython it is some integer.
+    ctypedef long long int128 "ff_int128"
+
+
+# --- status ---
+
+cdef enum Status:
+    OK = 0
+    NO_MEMORY
+    # the compressed stream
+    GZIP_HEADER
+    GZIP_HEADER_CHECKSUM
+    GZIP_DATA
+    GZIP_CHECKSUM
+    GZIP_TRUNCATED
+    GZIP_TRAILING
+    INFLATED_TOO_LARGE
+    RATIO_TOO_LARGE
+    # JSON
+    JSON_CONTROL
+    JSON_ESCAPE
+    JSON_UNTERMINATED
+    JSON_VALUE
+    JSON_NUMBER
+    JSON_LITERAL
+    JSON_KEY
+    JSON_COLON
+    JSON_COMMA
+    JSON_TRAILING
+    JSON_ENDED
+    JSON_DEPTH
+    KEY_UTF8
+    # records
+    RECORD_TOO_LONG
+    TIME_UNREADABLE
+    TOO_MANY_PROCESSES
+    TOO_MUCH_TEXT
+    # payloads
+    PAYLOAD_TRUNCATED
+    PAYLOAD_VARINT
+    PAYLOAD_UNIT
+    PAYLOAD_TIME
+    PAYLOAD_REDUCER
+    PAYLOAD_ORDER
+    PAYLOAD_KIND
+    PAYLOAD_COUNT
+    PAYLOAD_TEXT
+    PAYLOAD_SET
+    PAYLOAD_NUMBER
+    PAYLOAD_NOT_CANONICAL
+    IDENTITY_DIFFERS
+
+
+ctypedef struct Fault:
+    Status status
+    uint64_t line       # from 1; 0 when there is none
+    uint64_t offset
+    uint64_t limit      # 0 when there is none
+
+
+# --- bytes and strings ---
+
+ctypedef struct Bytes:
+    uint8_t* data
+    size_t size
+    size_t room
+
+
+ctypedef struct RawText:
+    uint64_t hash
+    uint32_t at         # in Strings.raw_bytes
+    uint32_t length
+    uint32_t code
+    uint8_t form
+    uint8_t odd
+
+
+ctypedef struct Strings:
+    # Texts lie one after the other in `text`; code c has offsets[c] to offsets[c + 1]; code 0 is absent.
+    Bytes text
+    uint32_t* offsets
+    uint64_t* hashes
+    uint8_t* cut
+    uint32_t count
+    uint32_t room
+    uint32_t* table
+    uint32_t mask
+    # What was met in files before it was decoded, so that a text that comes again is not decoded again.
+    Bytes raw_bytes
+    RawText* raws
+    uint32_t raw_count
+    uint32_t raw_room
+    uint32_t* raw_table
+    uint32_t raw_mask
+
+
+ctypedef struct Pairs:
+    # A numbered set of pairs of uint32: (tenant code, host code) or (host index, process code).
+    uint64_t* keys
+    uint32_t count
+    uint32_t room
+    uint32_t* table
+    uint32_t mask
+
+
+# --- plan ---
+
+ctypedef struct KeyEntry:
+    uint32_t key_at     # in CPlan.key_bytes
+    uint16_t key_length
+    int16_t slot        # where the value goes, or NOWHERE
+    int16_t child       # node of the keys below, or NOWHERE
+    uint16_t below      # slots below: [below, below_end)
+    uint16_t below_end
+    uint16_t used
+
+
+ctypedef struct Node:
+    uint32_t first      # its hash table is entries[first .. first + mask]
+    uint32_t mask
+
+
+ctypedef struct Field:
+    uint16_t first      # its alternatives are slots alternatives[first .. first + count)
+    uint16_t count
+
+
+ctypedef struct Literal:
+    uint32_t at         # in CPlan.key_bytes
+    uint32_t length
+
+
+ctypedef struct Test:
+    Field field
+    uint16_t first      # its values are literals[first .. first + count)
+    uint16_t count
+    uint8_t op
+    uint8_t negate
+    uint16_t reason
+
+
+ctypedef struct ColumnPlan:
+    uint8_t column
+    uint8_t form
+    uint16_t memo
+    Field field
+    Field port
+
+
+ctypedef struct Mapping:
+    uint8_t kind
+    Field process
+    uint16_t memo
+    uint16_t first_test
+    uint16_t test_count
+    uint16_t first_column
+    uint16_t column_count
+
+
+ctypedef struct ReducerPlan:
+    uint32_t tag
+    uint8_t op
+    uint8_t column      # number of a column, or COLUMN_TIME, or COLUMN_NONE
+    uint32_t kinds      # one bit a kind
+    uint32_t limit
+    uint32_t text_bytes
+    uint32_t place      # first word in the accumulator
+    uint32_t members    # first member in a view
+
+
+ctypedef struct CPlan:
+    uint8_t* key_bytes
+    KeyEntry* entries
+    uint32_t entry_count
+    Node* nodes
+    uint16_t* alternatives
+    uint16_t slot_count
+    Literal* literals
+    Test* tests
+    uint16_t require_count      # the first tests are those every record must pass
+    int16_t kinds_node          # discriminator text -> first mapping list
+    uint16_t* mapping_lists     # count, then numbers of mappings
+    Mapping* mappings
+    ColumnPlan* columns
+    Field tenant
+    Field host
+    Field discriminator
+    Field time
+    uint8_t time_form
+    uint8_t id_form
+    uint16_t first_unknown      # literals of ids that are no process
+    uint16_t unknown_count
+    uint16_t memo_count
+    uint16_t reason_count
+    # fold
+    ReducerPlan* reducers
+    uint32_t reducer_count
+    uint32_t stride_words       # 64-bit words of an accumulator
+    uint32_t member_room
+    uint16_t* steps             # reducers of kind k: steps[k * reducer_count ..], ended by NO_STEP
+    # limits
+    uint64_t record_bytes
+    uint64_t depth
+    uint64_t processes
+    uint64_t identity_bytes
+    uint64_t text_total_bytes
+
+
+# --- parse ---
+
+# One row of Batch.events; its numpy twin is EVENT_FIELDS in layout.pxi.
+ctypedef struct EventRow:
+    int64_t time
+    uint32_t host
+    uint32_t process
+    uint32_t record
+    uint8_t kind
+    uint8_t unused[3]
+    uint32_t columns[14]
+
+
+ctypedef struct Parse:
+    const CPlan* plan
+    ff_scan_fn scan
+    # the window: [0, filled) holds text, [0, carried) of it the start of a line whose end is still to come
+    uint8_t* window
+    size_t window_room
+    size_t filled
+    uint32_t* tokens
+    size_t token_room
+    # values of the record in work: present where the epoch is the record's
+    uint32_t epoch
+    uint32_t* slot_epoch
+    uint32_t* slot_at
+    uint32_t* slot_length
+    uint32_t* entry_epoch
+    uint32_t* memos             # per column of a mapping: 1 + the raw text met last
+    uint8_t time_text[40]
+    uint32_t time_length
+    int64_t time_ns
+    Strings strings
+    Pairs hosts
+    Pairs processes
+    Bytes scratch
+    Bytes joined
+    EventRow* rows
+    size_t row_count
+    size_t row_room
+    uint64_t offset             # of window[0] in the file
+    uint64_t lines
+    uint64_t records
+    uint64_t events
+    uint64_t odd_text
+    uint64_t* outcomes          # per reason
+    Fault fault
+
+
+# --- fold ---
+
+ctypedef struct SetHead:
+    uint32_t block              # first word in Fold.pool
+    uint16_t count
+    uint16_t room               # 0 while there is no block
+    uint16_t last               # index of the greatest member, when `sorted` is set
+    uint8_t more
+    uint8_t last_known
+    uint32_t unused
+
+
+ctypedef struct Fold:
+    const CPlan* plan
+    uint64_t* states            # accumulators, stride_words each
+    size_t state_count
+    size_t state_room
+    uint64_t* blank             # an accumulator that saw nothing
+    uint64_t* pool              # blocks of set members
+    size_t pool_size
+    size_t pool_room
+    uint32_t free_blocks[16]    # by log2 of their room; 0 = none
+    Bytes cut_text
+
+
+# --- payloads ---
+
+ctypedef struct TextRef:
+    int64_t time
+    const uint8_t* at
+    uint32_t length
+    uint32_t cut
+
+
+ctypedef struct View:
+    # A state taken apart; texts point into what it came from.
+    const uint8_t* identity[3]
+    uint32_t identity_length[3]
+    uint8_t* has                # per reducer
+    uint8_t* more
+    uint64_t* numbers           # times are stored as their bits
+    uint64_t* counts            # reducer x kind
+    TextRef* texts
+    TextRef* members
+    uint32_t* member_count
+
+
+cdef class Plan:
+    cdef CPlan c
+    cdef readonly object schema
+    cdef readonly object definition
+    cdef readonly object limits
+    cdef list reasons
+    cdef list kept              # buffers that the C plan points into
+
+
+cdef class Inflater:
+    cdef object source
+    cdef const uint8_t[::1] view
+    cdef const uint8_t* data
+    cdef size_t size
+    cdef size_t at
+    cdef bint is_gzip
+    cdef bint in_member
+    cdef bint started
+    cdef void* state
+    cdef uint32_t crc
+    cdef uint32_t member_bytes
+    cdef uint64_t member_start
+    cdef uint64_t total
+    cdef uint64_t inflated_limit
+    cdef uint64_t ratio_limit
+    cdef uint64_t ratio_from
+    cdef Fault fault
+
+    cdef Status _some(self, uint8_t* out, size_t wanted, size_t* made) noexcept nogil
+
+
+cdef class Reader:
+    cdef Parse parse
+    cdef readonly Plan plan
+    cdef bytearray window_buffer
+    cdef bint at_start
+
+    cdef int _make_window(self, size_t room) except -1
+    cdef void _begin(self)
+    cdef int _raise_fault(self) except -1
+    cdef Status _advance(self) noexcept nogil
+    cdef void _skip_bom(self) noexcept nogil
+    cdef Status _take_lines(self, size_t end) noexcept nogil
+    cdef Status _end(self) noexcept nogil
+    cdef object _counts(self)
+    cdef list _identities(self)
+
+
+cdef class Folder(Reader):
+    cdef Fold fold
+    cdef View view
+
+    cdef int _encode(self, Deltas deltas, list order) except -1
+    cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil
+
+
+cdef class Parser(Reader):
+    pass
+
+
+cdef class Deltas:
+    cdef Bytes payloads
+    cdef list identities
+    cdef list ends              # of the payloads, by process
+    cdef readonly object counts

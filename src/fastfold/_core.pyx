@@ -1,0 +1,58 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: nonecheck=False, always_allow_keywords=True, embedsignature=False, binding=True
+"""The core of fastfold: bytes of batch files to folded deltas, and states to and from their bytes.
+
+Read it in the order of its units; each uses only those above it::
+
+    status    how a leaf ends, and the exception that becomes
+    layout    numbers and dtypes shared with Python
+    arena     growable memory, hashing
+    number    bare JSON values            time    text to nanoseconds       text   strings to UTF-8
+    inflate   gzip through ISA-L
+    table     numbered texts and pairs
+    plan      a schema and a fold definition, compiled
+    parse     tokens to records to event rows
+    codec     states to and from their payload, merge
+    fold      event rows to states
+
+The units are leaves: no Python objects, no GIL.  What follows the includes are the doors: they take
+arguments, release the GIL for one call, and turn its status into a result or an exception.
+"""
+
+import ctypes
+import gzip
+import os
+
+import numpy
+
+from isal import isal_zlib
+
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Reject
+from fastfold.schema import EVENTS_PER_RECORD
+from fastfold.states import State, Text, TextSet
+from fastfold.types import COLUMNS, KINDS, OPS, FoldCounts, HostDeltas, Limits
+
+from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, realloc
+from libc.string cimport memchr, memcmp, memcpy, memmove, memset
+
+include "core/status.pxi"
+include "core/layout.pxi"
+include "core/arena.pxi"
+include "core/number.pxi"
+include "core/time.pxi"
+include "core/text.pxi"
+include "core/inflate.pxi"
+include "core/table.pxi"
+include "core/plan.pxi"
+include "core/parse.pxi"
+include "core/codec.pxi"
+include "core/fold.pxi"
+include "core/reader.pxi"
+include "core/payload.pxi"
+
+_bind_isal()
+_check_isal()
+use_simd(os.environ.get("FASTFOLD_SIMD"))

@@ -1,0 +1,489 @@
+# Reader: the doors to parse and fold.  A reader owns a window and everything a file needs; it is used for one
+# file after the other and keeps its memory.
+#
+#   window   | start of a line | free room ................ | padding |
+#            0             filled                           room      room + FF_SCAN_PADDING
+#
+# The caller writes into the free room (`window`), then says how much (`advance`): whole lines are parsed and
+# dropped, the start of the next line moves to the front.  A line longer than the room makes it grow.
+
+cdef ff_scan_fn _scan = NULL
+_simd_name = ""
+
+
+def use_simd(name=None):
+    """Choose the instruction set of the token scanner for readers made from now on.
+
+    Parameters
+    ----------
+    name : {"avx512", "avx2", "scalar"}, optional
+        The best this machine has when left out.
+
+    Returns
+    -------
+    str
+        The set in use.
+
+    Raises
+    ------
+    ConfigError
+        No such set, or not on this machine.
+    """
+    global _scan, _simd_name
+    cdef ff_scan_fn found
+    for candidate in (name,) if name else ("avx512", "avx2", "scalar"):
+        found = ff_scan_named(candidate.encode())
+        if found != NULL:
+            _scan = found
+            _simd_name = candidate
+            return candidate
+    raise ConfigError(f"FASTFOLD_SIMD is {name!r}: not on this machine, or not one of avx512, avx2, scalar")
+
+
+def simd():
+    """Name of the instruction set that the token scanner uses."""
+    return _simd_name
+
+
+cdef str _text_of(const Strings* s, uint32_t code):
+    return PyUnicode_DecodeUTF8(<const char*> _text_at(s, code), _text_length(s, code), NULL)
+
+
+cdef class Reader:
+    """What `Folder` and `Parser` share: a window and the parser behind it.
+
+    Parameters
+    ----------
+    plan : Plan
+        With a schema.
+    window_bytes : int
+        Room for text, at least 64; grows to hold the longest record.
+
+    Notes
+    -----
+    Owned by one thread at a time; different readers may work at once, the GIL is released.
+    """
+
+    def __cinit__(self, Plan plan not None, size_t window_bytes=WINDOW_BYTES, *args, **kwargs):
+        if plan.schema is None:
+            raise ConfigError("a plan to read with needs a schema")
+        if not 64 <= window_bytes <= MAX_RECORD_BYTES:
+            raise ConfigError(f"window_bytes is {window_bytes}, allowed is 64 to {MAX_RECORD_BYTES}")
+        self.plan = plan
+        self.parse.plan = &plan.c
+        self.parse.scan = _scan
+        self._make_window(window_bytes)
+        # calloc: nothing is present before the first record, whose epoch is 1.
+        self.parse.slot_epoch = <uint32_t*> calloc(plan.c.slot_count + 1, sizeof(uint32_t))
+        self.parse.slot_at = <uint32_t*> calloc(plan.c.slot_count + 1, sizeof(uint32_t))
+        self.parse.slot_length = <uint32_t*> calloc(plan.c.slot_count + 1, sizeof(uint32_t))
+        self.parse.entry_epoch = <uint32_t*> calloc(plan.c.entry_count + 1, sizeof(uint32_t))
+        self.parse.memos = <uint32_t*> calloc(plan.c.memo_count + 1, sizeof(uint32_t))
+        self.parse.outcomes = <uint64_t*> calloc(plan.c.reason_count + 1, sizeof(uint64_t))
+        if (
+            self.parse.slot_epoch == NULL or self.parse.slot_at == NULL or self.parse.slot_length == NULL
+            or self.parse.entry_epoch == NULL or self.parse.memos == NULL or self.parse.outcomes == NULL
+            or not _init_strings(&self.parse.strings)
+            or not _init_pairs(&self.parse.hosts) or not _init_pairs(&self.parse.processes)
+        ):
+            raise MemoryError("fastfold core")
+        self._begin()
+
+    def __dealloc__(self):
+        free(self.parse.tokens)
+        free(self.parse.slot_epoch)
+        free(self.parse.slot_at)
+        free(self.parse.slot_length)
+        free(self.parse.entry_epoch)
+        free(self.parse.memos)
+        free(self.parse.outcomes)
+        free(self.parse.rows)
+        free(self.parse.scratch.data)
+        free(self.parse.joined.data)
+        _free_strings(&self.parse.strings)
+        _free_pairs(&self.parse.hosts)
+        _free_pairs(&self.parse.processes)
+
+    cdef int _make_window(self, size_t room) except -1:
+        """Replace the window by a larger one; views of the old one keep the old one alive."""
+        cdef uint8_t[::1] view
+        fresh = bytearray(room + FF_SCAN_PADDING)
+        view = fresh
+        if self.parse.filled:
+            memcpy(&view[0], self.parse.window, self.parse.filled)
+        self.window_buffer = fresh
+        self.parse.window = &view[0]
+        self.parse.window_room = room
+        return 0
+
+    cdef void _begin(self):
+        cdef Parse* p = &self.parse
+        p.filled = 0
+        p.offset = p.lines = p.records = p.events = p.odd_text = 0
+        p.row_count = 0
+        p.time_length = 0
+        memset(&p.fault, 0, sizeof(Fault))
+        memset(p.memos, 0, self.plan.c.memo_count * sizeof(uint32_t))
+        memset(p.outcomes, 0, self.plan.c.reason_count * sizeof(uint64_t))
+        if p.epoch > 0x80000000u:
+            # Epochs are 32 bits: start again before they come round to a value that a slot may still hold.
+            p.epoch = 0
+            memset(p.slot_epoch, 0, self.plan.c.slot_count * sizeof(uint32_t))
+            memset(p.entry_epoch, 0, self.plan.c.entry_count * sizeof(uint32_t))
+        _clear_strings(&p.strings)
+        _clear_pairs(&p.hosts)
+        _clear_pairs(&p.processes)
+        self.at_start = True
+
+    def begin(self):
+        """Forget the file before and start with the next."""
+        self._begin()
+
+    def window(self):
+        """The free room to write the next bytes of the file into.
+
+        Returns
+        -------
+        memoryview
+            Writable, at least one byte, until the next `advance`.
+        """
+        if self.parse.filled == self.parse.window_room:
+            self._make_window(2 * self.parse.window_room)
+        return memoryview(self.window_buffer)[self.parse.filled : self.parse.window_room]
+
+    def advance(self, size_t count):
+        """Parse what was written into the window.
+
+        Parameters
+        ----------
+        count : int
+            Bytes written.
+
+        Raises
+        ------
+        Reject
+            A malformed record, or a limit passed: with line and byte offset.
+        """
+        if count > self.parse.window_room - self.parse.filled:
+            raise ValueError(f"{count} bytes are more than the window has room for")
+        self.parse.filled += count
+        # The window is ours; a view that the caller still has must not be written to meanwhile.
+        with nogil:
+            self.parse.fault.status = self._advance()
+        self._raise_fault()
+
+    cdef int _raise_fault(self) except -1:
+        cdef Fault* fault = &self.parse.fault
+        if fault.status != OK:
+            fault.line = self.parse.lines + 1
+            fault.offset += self.parse.offset
+            raise _reject_of(fault)
+        return 0
+
+    cdef Status _advance(self) noexcept nogil:
+        cdef Parse* p = &self.parse
+        cdef size_t end
+        cdef Status status
+        if self.at_start:
+            if p.filled < 3:
+                return OK
+            self._skip_bom()
+        end = p.filled
+        while end > 0 and p.window[end - 1] != c'\n':
+            end -= 1
+        if end == 0:
+            if p.filled > p.plan.record_bytes:
+                p.fault.offset = 0
+                p.fault.limit = p.plan.record_bytes
+                return RECORD_TOO_LONG
+            return OK
+        status = self._take_lines(end)
+        if status == OK:
+            p.filled -= end
+            p.offset += end
+            memmove(p.window, p.window + end, p.filled)
+        return status
+
+    cdef void _skip_bom(self) noexcept nogil:
+        """A byte order mark at the start of a file is no part of its first record."""
+        cdef Parse* p = &self.parse
+        self.at_start = False
+        if p.filled >= 3 and memcmp(p.window, b"\xef\xbb\xbf", 3) == 0:
+            p.filled -= 3
+            p.offset += 3
+            memmove(p.window, p.window + 3, p.filled)
+
+    cdef Status _take_lines(self, size_t end) noexcept nogil:
+        """Parse window[0, end), whole lines; `Folder` folds them too."""
+        return _parse_lines(&self.parse, <uint32_t> end)
+
+    cdef Status _end(self) noexcept nogil:
+        """Parse the last line, which needs no line feed."""
+        cdef Parse* p = &self.parse
+        cdef Status status
+        if self.at_start:
+            self._skip_bom()
+        if p.filled == 0:
+            return OK
+        if p.filled > p.plan.record_bytes:
+            p.fault.offset = 0
+            p.fault.limit = p.plan.record_bytes
+            return RECORD_TOO_LONG
+        p.window[p.filled] = c'\n'
+        status = self._take_lines(p.filled + 1)
+        if status == OK:
+            p.offset += p.filled
+            p.filled = 0
+        return status
+
+    cdef object _counts(self):
+        cdef Parse* p = &self.parse
+        reasons = self.plan.reasons
+        no_process = {reasons[i]: p.outcomes[i] for i in range(len(reasons)) if p.outcomes[i]}
+        return FoldCounts(p.offset, p.lines, p.records, p.events, p.odd_text, no_process)
+
+    cdef list _identities(self):
+        """(tenant, host, process) of every process, by its number."""
+        cdef Parse* p = &self.parse
+        cdef uint32_t number
+        cdef uint64_t pair
+        hosts = [None]
+        for number in range(1, p.hosts.count + 1):
+            pair = p.hosts.keys[number]
+            hosts.append((_text_of(&p.strings, <uint32_t> (pair >> 32)), _text_of(&p.strings, <uint32_t> pair)))
+        identities = []
+        for number in range(1, p.processes.count + 1):
+            pair = p.processes.keys[number]
+            tenant, host = hosts[pair >> 32]
+            identities.append((tenant, host, _text_of(&p.strings, <uint32_t> pair)))
+        return identities
+
+
+cdef class Folder(Reader):
+    """Folds one file after the other into deltas."""
+
+    def __cinit__(self, Plan plan not None, *args, **kwargs):
+        if not _init_fold(&self.fold, &plan.c) or not _init_view(&self.view, &plan.c):
+            raise MemoryError("fastfold core")
+
+    def __dealloc__(self):
+        _free_fold(&self.fold)
+        _free_view(&self.view)
+
+    def begin(self):
+        """Forget the file before and start with the next."""
+        self._begin()
+        _clear_fold(&self.fold)
+
+    cdef Status _take_lines(self, size_t end) noexcept nogil:
+        cdef Status status = _parse_lines(&self.parse, <uint32_t> end)
+        if status == OK and not _fold_rows(&self.fold, &self.parse):
+            return NO_MEMORY
+        return status
+
+    def finish(self):
+        """End the file.
+
+        Returns
+        -------
+        Deltas
+
+        Raises
+        ------
+        Reject
+            The last line is malformed.
+        """
+        cdef Deltas deltas = Deltas.__new__(Deltas)
+        with nogil:
+            self.parse.fault.status = self._end()
+        self._raise_fault()
+        identities = self._identities()
+        order = sorted(range(len(identities)), key=identities.__getitem__)
+        deltas.counts = self._counts()
+        deltas.identities = [identities[number] for number in order]
+        deltas.ends = []
+        self._encode(deltas, order)
+        return deltas
+
+    cdef int _encode(self, Deltas deltas, list order) except -1:
+        """Write the payloads of all processes, in order, one behind the other."""
+        cdef Py_ssize_t count = len(order)
+        cdef uint32_t* numbers = <uint32_t*> calloc(count + 1, sizeof(uint32_t))
+        cdef size_t* ends = <size_t*> calloc(count + 1, sizeof(size_t))
+        cdef Py_ssize_t i
+        cdef bint done
+        try:
+            if numbers == NULL or ends == NULL:
+                raise MemoryError("fastfold core")
+            for i in range(count):
+                numbers[i] = order[i]
+            with nogil:
+                done = self._encode_all(numbers, count, &deltas.payloads, ends)
+            if not done:
+                raise MemoryError("fastfold core")
+            deltas.ends = [ends[i] for i in range(count)]
+        finally:
+            free(numbers)
+            free(ends)
+        return 0
+
+    cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil:
+        cdef Parse* p = &self.parse
+        cdef View* v = &self.view
+        cdef uint64_t process, host
+        cdef uint32_t codes[3]
+        cdef Py_ssize_t i
+        cdef int part
+        for i in range(count):
+            process = p.processes.keys[numbers[i] + 1]
+            host = p.hosts.keys[process >> 32]
+            codes[0] = <uint32_t> (host >> 32)
+            codes[1] = <uint32_t> host
+            codes[2] = <uint32_t> process
+            for part in range(3):
+                v.identity[part] = _text_at(&p.strings, codes[part])
+                v.identity_length[part] = _text_length(&p.strings, codes[part])
+            _view_state(&self.fold, &p.strings, numbers[i], v)
+            if not _encode_view(&self.plan.c, v, out):
+                return False
+            ends[i] = out.size
+        return True
+
+
+cdef class Deltas:
+    """The deltas of one file, in order of tenant, host and process.
+
+    Attributes
+    ----------
+    counts : FoldCounts
+
+    Notes
+    -----
+    ``len()`` is the number of processes; iteration gives `HostDeltas`.
+    """
+
+    def __dealloc__(self):
+        free(self.payloads.data)
+
+    def __len__(self):
+        return len(self.identities)
+
+    def __iter__(self):
+        cdef Py_ssize_t i = 0
+        cdef Py_ssize_t count = len(self.identities)
+        cdef size_t start = 0
+        while i < count:
+            tenant, host, _ = self.identities[i]
+            processes = []
+            payloads = []
+            while i < count:
+                identity = self.identities[i]
+                if identity[1] != host or identity[0] != tenant:
+                    break
+                processes.append(identity[2])
+                payloads.append(
+                    PyBytes_FromStringAndSize(<const char*> self.payloads.data + start, <Py_ssize_t> self.ends[i] - start)
+                )
+                start = self.ends[i]
+                i += 1
+            yield HostDeltas(tenant, host, processes, payloads)
+
+
+cdef class Parser(Reader):
+    """Parses one file after the other into batches of event rows."""
+
+    def finish(self):
+        """End the file.
+
+        Returns
+        -------
+        Batch
+
+        Raises
+        ------
+        Reject
+            The last line is malformed.
+        """
+        cdef Parse* p = &self.parse
+        with nogil:
+            p.fault.status = self._end()
+        self._raise_fault()
+        rows = PyBytes_FromStringAndSize(<const char*> p.rows, p.row_count * sizeof(EventRow)) if p.row_count else b""
+        events = numpy.frombuffer(rows, dtype=EVENT_DTYPE)
+        offsets = PyBytes_FromStringAndSize(<const char*> p.strings.offsets, (p.strings.count + 1) * sizeof(uint32_t))
+        text = PyBytes_FromStringAndSize(<const char*> p.strings.text.data, p.strings.text.size)
+        identities = self._identities()
+        hosts = list(dict.fromkeys((tenant, host) for tenant, host, _ in identities))
+        return Batch(
+            events, Texts(text, numpy.frombuffer(offsets, dtype="<u4")), hosts, identities, self._counts()
+        )
+
+
+EVENT_DTYPE = numpy.dtype(
+    {
+        "names": [name for name, _, _ in EVENT_FIELDS],
+        "formats": [kind for _, kind, _ in EVENT_FIELDS],
+        "offsets": [offset for _, _, offset in EVENT_FIELDS],
+        "itemsize": sizeof(EventRow),
+    }
+)
+
+
+class Texts:
+    """The distinct texts of a batch: one arena and offsets (the layout of an Arrow string column).
+
+    ``strings[code]`` is the text of a code; code 0 is absent and gives ``None``.
+
+    Attributes
+    ----------
+    text : bytes
+        All texts, one behind the other, UTF-8.
+    offsets : numpy.ndarray of uint32, shape (codes + 1,)
+        Text of code c is ``text[offsets[c] : offsets[c + 1]]``.
+    """
+
+    __slots__ = ("offsets", "text")
+
+    def __init__(self, text, offsets):
+        self.text = text
+        self.offsets = offsets
+
+    def __len__(self):
+        return len(self.offsets) - 1
+
+    def __getitem__(self, code):
+        if not 0 <= code < len(self):
+            raise IndexError(f"code {code} of {len(self)}")
+        if code == 0:
+            return None
+        return self.text[self.offsets[code] : self.offsets[code + 1]].decode()
+
+
+class Batch:
+    """The events of one file.
+
+    Attributes
+    ----------
+    events : numpy.ndarray, shape (n,), dtype `EVENT_DTYPE`
+        One row an event: ``time``, ``host`` and ``process`` (indices into `hosts` and `processes`), ``record``
+        (line number from 1), ``kind`` (index into `fastfold.types.KINDS`), then a code into `strings` per column.
+    strings : Texts
+        Distinct texts; code 0 is absent.
+    hosts : list of (str, str)
+        Tenant and host, in order of first appearance.
+    processes : list of (str, str, str)
+        Tenant, host and process id, in order of first appearance.
+    counts : FoldCounts
+    """
+
+    __slots__ = ("counts", "events", "hosts", "processes", "strings")
+
+    def __init__(self, events, strings, hosts, processes, counts):
+        self.events = events
+        self.strings = strings
+        self.hosts = hosts
+        self.processes = processes
+        self.counts = counts
+
+    def __len__(self):
+        return len(self.events)
