@@ -1,0 +1,4 @@
+from fastfold.cli import main
+
+if __name__ == "__main__":
+    main()

