@@ -68,12 +68,13 @@ class Server:
             )
         try:
             fault = self._wait(answers)
-            if fault:
-                written = log.read_text(errors="replace")[-_LOG_TAIL:].strip()
-                raise Unavailable(name, f"{fault}: {written}" if written else fault)
         except BaseException:
             self.stop()
             raise
+        if fault:
+            written = log.read_text(errors="replace")[-_LOG_TAIL:].strip()
+            self.stop()
+            raise Unavailable(name, f"{fault}: {written}" if written else fault)
 
     @property
     def pid(self) -> int:

@@ -38,7 +38,9 @@ def states(result: Result) -> list[dict[str, object]]:
 
 
 def run(*args: str, data: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run([sys.executable, "-m", "fastfold", *args], input=data, capture_output=True, timeout=60)
+    return subprocess.run(
+        [sys.executable, "-m", "fastfold", *args], input=data, capture_output=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -157,7 +159,9 @@ def test_the_result_does_not_depend_on_processes_or_order(tmp_path: Path) -> Non
         (["inspect", "a", "b", "--scan"], Exit.USAGE, "or --scan"),
     ],
 )
-def test_wrong_use_says_what_is_right(args: list[str], code: Exit, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_use_says_what_is_right(
+    args: list[str], code: Exit, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in list(os.environ):
         if name.startswith("FASTFOLD_"):
             monkeypatch.delenv(name)
@@ -192,7 +196,7 @@ def test_a_reader_that_has_enough_ends_it_quietly(tmp_path: Path) -> None:
     list(write(Corpus(files=2, hosts=8, processes=60, events=12), tmp_path))
     for form in ("jsonl", "table"):
         command = f'"{sys.executable}" -m fastfold fold --format {form} "{tmp_path}" | head -1'
-        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60)
+        done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60, check=False)
         assert done.returncode == 0
         assert done.stdout.count(b"\n") == 1
         assert b"Traceback" not in done.stderr
@@ -227,7 +231,9 @@ def test_folding_needs_no_extra(tmp_path: Path) -> None:
     )
 
     def without(*args: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([sys.executable, "-c", program, *args], capture_output=True, text=True, timeout=60)
+        return subprocess.run(
+            [sys.executable, "-c", program, *args], capture_output=True, text=True, timeout=60, check=False
+        )
 
     assert without("fold", str(tmp_path / "x.json")).returncode == Exit.OK
     inspected = without("inspect", "--redis-url", "redis://127.0.0.1:1", "--scan")
