@@ -161,9 +161,12 @@ class Pod:
         with self._lock:
             self._stopping.set()
             for child in self._children.values():
-                # One that ends at this moment is seen by the monitor.
-                with contextlib.suppress(OSError):
-                    child.pipe.send(("drain", self._settings.grace_s))
+                self._tell_to_drain(child)
+
+    def _tell_to_drain(self, child: _Child) -> None:
+        # One that ends at this moment is seen by the monitor.
+        with contextlib.suppress(OSError):
+            child.pipe.send(("drain", self._settings.grace_s))
 
     def _spawn(self) -> None:
         ours, theirs = self._context.Pipe()
@@ -174,8 +177,10 @@ class Pod:
         theirs.close()
         assert process.pid is not None
         with self._lock:
-            self._children[process.pid] = _Child(process, ours, time.monotonic())
+            child = self._children[process.pid] = _Child(process, ours, time.monotonic())
             self.tally.own.set("workers", len(self._children))
+            if self._stopping.is_set():
+                self._tell_to_drain(child)
 
     def _watch(self) -> None:
         try:
