@@ -2,6 +2,7 @@
 #
 # What is written in C lies in core/*.h: the token scanner in several instruction sets (scan.h) and words (word.h).
 
+cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 
@@ -344,6 +345,7 @@ cdef class Plan:
     cdef list kept              # buffers that the C plan points into
 
 
+@cython.final
 cdef class Inflater:
     cdef object source
     cdef const uint8_t[::1] view
@@ -383,6 +385,7 @@ cdef class Reader:
     cdef list _identities(self)
 
 
+@cython.final
 cdef class Folder(Reader):
     cdef Fold fold
     cdef View view
@@ -391,10 +394,12 @@ cdef class Folder(Reader):
     cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil
 
 
+@cython.final
 cdef class Parser(Reader):
     pass
 
 
+@cython.final
 cdef class Deltas:
     cdef Bytes payloads
     cdef list identities

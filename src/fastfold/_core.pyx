@@ -32,11 +32,33 @@ from fastfold.schema import EVENTS_PER_RECORD
 from fastfold.states import State, Text, TextSet
 from fastfold.types import COLUMNS, KINDS, OPS, FoldCounts, HostDeltas, Limits
 
+cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
+
+__all__ = (
+    "EVENT_DTYPE",
+    "EVENT_FIELDS",
+    "Batch",
+    "Deltas",
+    "Folder",
+    "Inflater",
+    "ParsePlan",
+    "Parser",
+    "Plan",
+    "Reader",
+    "Texts",
+    "decode",
+    "encode",
+    "identity",
+    "merge",
+    "merge_group",
+    "simd",
+    "use_simd",
+)
 
 include "core/status.pxi"
 include "core/layout.pxi"

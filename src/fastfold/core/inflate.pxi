@@ -142,6 +142,7 @@ cdef Status _inflate_some(Inflater self, uint8_t* out, size_t room, size_t* made
     return OK
 
 
+@cython.final
 cdef class Inflater:
     """Inflates one file, piece by piece, into buffers of the caller.
 

@@ -1,6 +1,7 @@
 # Payload: the doors to the codec.  States as Python objects, merges of single payloads and of whole hosts.
 
 
+@cython.final
 cdef class _Views:
     """Three views to merge with, freed together."""
 

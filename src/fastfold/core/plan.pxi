@@ -311,6 +311,7 @@ cdef class Plan:
             self.c.key_bytes[number] = byte
 
 
+@cython.final
 cdef class ParsePlan(Plan):
     """A plan that reads every column of the schema, for `parse`."""
 

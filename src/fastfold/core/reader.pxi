@@ -259,6 +259,7 @@ cdef class Reader:
         return identities
 
 
+@cython.final
 cdef class Folder(Reader):
     """Folds one file after the other into deltas."""
 
@@ -350,6 +351,7 @@ cdef class Folder(Reader):
         return True
 
 
+@cython.final
 cdef class Deltas:
     """The deltas of one file, in order of tenant, host and process.
 
@@ -389,6 +391,7 @@ cdef class Deltas:
             yield HostDeltas(tenant, host, processes, payloads)
 
 
+@cython.final
 cdef class Parser(Reader):
     """Parses one file after the other into batches of event rows."""
 
