@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 
+from fastfold import __version__
 from fastfold.config import SETTINGS, Setting, load
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
@@ -132,10 +133,24 @@ def _help(setting: Setting) -> str:
 _REDIS_SETTINGS = ("redis_url", "redis_ca_file", "namespace", "redis_connect_timeout_s", "redis_timeout_s")
 
 
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        click.echo(f"fastfold {__version__}")
+        context.exit(Exit.OK)
+
+
 @click.group(
     cls=_Cli,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=f"\b\nExit codes:\n{exit_table()}",
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit.",
 )
 def cli() -> None:
     r"""Fold endpoint events into the state of each process.
@@ -378,7 +393,7 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 @cli.command()
 def version() -> Exit:
     """Show the version of fastfold, of Python and of the libraries it runs on."""
-    parts = [f"fastfold {_version('fastfold')}", f"Python {sys.version.split()[0]}"]
+    parts = [f"fastfold {__version__}", f"Python {sys.version.split()[0]}"]
     parts += [
         f"{name} {found}" for name in ("numpy", "isal", "zstandard", "boto3", "hiredis") if (found := _version(name))
     ]

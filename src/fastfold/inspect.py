@@ -1,6 +1,6 @@
 """`fastfold inspect`: what a process did, read from Redis.
 
-Only GET and SCAN are sent, by redis-py with its retries off; nothing is written.  Keys are those of
+Nothing is written: GET and SCAN are sent (by the demo also DBSIZE and INFO), by redis-py with its retries off.  Keys are those of
 `fastfold.store`: a state lies under ``<namespace>{<host tag>}<process tag>``, a host record under
 ``<namespace>{<host tag>}``.
 """
@@ -123,6 +123,16 @@ class Reader:
                     raise CorruptValue("not a string", key=key) from None
                 raise
             return value
+
+    def key_count(self) -> int:
+        """Keys on all servers, whoever wrote them."""
+        with self._translated():
+            return sum(int(server.dbsize()) for server in self._servers())
+
+    def used_bytes(self) -> int:
+        """Memory that all servers use in all."""
+        with self._translated():
+            return sum(int(server.info("memory")["used_memory"]) for server in self._servers())
 
     def state_keys(self, namespace: bytes) -> Iterator[bytes]:
         """Keys of all states, in the order in which the servers give them, each once."""
