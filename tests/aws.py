@@ -128,6 +128,10 @@ class Site:
         """Put a message on the queue."""
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
+    def drop_all(self) -> None:
+        """Forget the messages of the queue."""
+        self.sqs.purge_queue(QueueUrl=self.queue_url)
+
     def depth(self) -> int:
         """Messages in the queue, visible and in flight."""
         return self._depth(self.queue_url)

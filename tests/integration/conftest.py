@@ -1,0 +1,48 @@
+"""The S3/SQS/SNS server and the real files, for all integration tests."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from aws import CREDENTIALS, MotoServer, Site, make_site
+from otrf import Identity, real_files, reference_payloads
+
+_names = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoServer]:
+    """One server for all tests; each makes a bucket and queues of its own."""
+    server = MotoServer(tmp_path_factory.mktemp("moto") / "log")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def make_aws_site(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Site]:
+    """Makes a bucket, a topic, a queue and a dead-letter queue with names of their own."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+    def make(*, raw: bool = False) -> Site:
+        return make_site(moto_server, f"{os.getpid()}-{next(_names)}", raw=raw)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def otrf_files() -> list[Path]:
+    """The real files."""
+    return real_files()
+
+
+@pytest.fixture(scope="session")
+def otrf_payloads(otrf_files: list[Path], request: pytest.FixtureRequest) -> dict[Identity, bytes]:
+    """The state of every process of the real files, by the reference."""
+    assert request.config.cache is not None
+    return reference_payloads(otrf_files, request.config.cache.mkdir("fastfold"))

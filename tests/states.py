@@ -1,0 +1,42 @@
+"""What Redis holds, read with redis-py: the tests look at the store with other eyes than the program."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from fastfold.resp import RedisAddress
+from fastfold.store import host_key, process_key, unpack_value
+
+Identity = tuple[str, str, str]
+
+
+def open_redis(url: str) -> Any:
+    """A client of a single Redis or of a cluster."""
+    seed = RedisAddress.from_url(url).seeds[0]
+    client: Any = redis.Redis(seed.host, seed.port)
+    if client.info("cluster")["cluster_enabled"]:
+        client.close()
+        client = redis.RedisCluster(seed.host, seed.port)
+    return client
+
+
+def read_keys(client: Any, namespace: str) -> dict[bytes, bytes]:
+    """Every key of a namespace with its value."""
+    return {key: client.get(key) for key in client.scan_iter(match=f"{namespace}*", count=1000)}
+
+
+def assert_states(found: dict[bytes, bytes], expected: dict[Identity, bytes], namespace: str) -> None:
+    """See that the states are these, byte for byte after decompression, and that there is nothing else."""
+    prefix = namespace.encode()
+    wanted = {
+        process_key(host_key(tenant, host, prefix), process): payload
+        for (tenant, host, process), payload in expected.items()
+    }
+    hosts = {host_key(tenant, host, prefix) for tenant, host, _ in expected}
+    assert found.keys() - wanted.keys() == hosts, "one record for each host, and no other key"
+    missing = wanted.keys() - found.keys()
+    assert not missing, f"{len(missing)} of {len(wanted)} states are missing"
+    different = [key for key, payload in wanted.items() if unpack_value(found[key], key) != payload]
+    assert not different, f"{len(different)} of {len(wanted)} states differ, the first under {different[0]!r}"
