@@ -14,8 +14,9 @@ BENCH ?=
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 SANITIZED := build/sanitize/lib
-HEADERS := $(wildcard src/fastfold/core/*.h)
-UNITS := $(wildcard src/fastfold/_core.p* src/fastfold/core/*.p*)
+# Headers that the core includes; the others are parts of these.
+HEADERS := $(shell sed -n 's/.*extern from "\(core.*\)".*/\1/p' src/fastfold/_core.pxd)
+UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/core/*.pxi)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -49,11 +50,11 @@ test: build ## all tests, with real servers
 lint: $(INSTALLED) ## ruff, cython-lint, codespell, and the C headers with all warnings
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(if $(UNITS),$(VENV)/bin/cython-lint $(UNITS))
+	PATH="$(abspath $(VENV))/bin:$$PATH" $(VENV)/bin/cython-lint $(UNITS)
 	$(VENV)/bin/codespell
 	@for header in $(HEADERS); do \
 		echo "$(CC) -Wall -Wextra -Werror $$header"; \
-		echo "#include \"$$header\"" | $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only -I. -x c - || exit 1; \
+		echo "#include \"$$header\"" | $(CC) -std=c11 -O2 -Wall -Wextra -Werror -fsyntax-only -Isrc/fastfold -x c - || exit 1; \
 	done
 
 types: build ## mypy strict, and the stub of the core against the core
