@@ -11,12 +11,15 @@ Read it in the order of its units; each uses only those above it::
     inflate   gzip through ISA-L
     table     numbered texts and pairs
     plan      a schema and a fold definition, compiled
-    parse     tokens to records to event rows
-    codec     states to and from their payload, merge
+    walk      tokens to records           parse   records to event rows
+    codec     states to and from their payload          merge   two states to one
     fold      event rows to states
 
-The units are leaves: no Python objects, no GIL.  What follows the includes are the doors: they take
-arguments, release the GIL for one call, and turn its status into a result or an exception.
+The units up to here are leaves: no Python objects, no GIL (but for `plan`, which is compiled once).  The last
+three are the doors: they take arguments, release the GIL for one call, and turn its status into a result or an
+exception::
+
+    reader    Folder, Deltas    batch     Parser, Batch    payload   decode, encode, merge
 """
 
 import ctypes
@@ -69,10 +72,13 @@ include "core/text.pxi"
 include "core/inflate.pxi"
 include "core/table.pxi"
 include "core/plan.pxi"
+include "core/walk.pxi"
 include "core/parse.pxi"
 include "core/codec.pxi"
+include "core/merge.pxi"
 include "core/fold.pxi"
 include "core/reader.pxi"
+include "core/batch.pxi"
 include "core/payload.pxi"
 
 _bind_isal()

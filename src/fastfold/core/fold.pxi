@@ -134,7 +134,9 @@ cdef void _find_last(const Fold* f, const Strings* s, SetHead* head) noexcept no
     head.last_known = 1
 
 
-cdef bint _add_member(Fold* f, const Strings* s, SetHead* head, int64_t time, uint32_t code, uint32_t limit) noexcept nogil:
+cdef bint _add_member(
+    Fold* f, const Strings* s, SetHead* head, int64_t time, uint32_t code, uint32_t limit
+) noexcept nogil:
     cdef uint32_t place = 0
     cdef int64_t* times
     if head.count:
@@ -219,14 +221,10 @@ cdef bint _fold_row(Fold* f, Strings* s, const EventRow* row) noexcept nogil:
             if not _add_member(f, s, <SetHead*> place, row.time, code, reducer.limit):
                 return False
         elif reducer.op == OP_FIRST:
-            if place[1] == 0 or (
-                row.time <= <int64_t> place[0] and _is_before(s, row.time, code, <int64_t> place[0], <uint32_t> place[1])
-            ):
+            if place[1] == 0 or _is_before(s, row.time, code, <int64_t> place[0], <uint32_t> place[1]):
                 place[0] = <uint64_t> row.time
                 place[1] = code
-        elif place[1] == 0 or (
-            row.time >= <int64_t> place[0] and _is_before(s, <int64_t> place[0], <uint32_t> place[1], row.time, code)
-        ):
+        elif place[1] == 0 or _is_before(s, <int64_t> place[0], <uint32_t> place[1], row.time, code):
             place[0] = <uint64_t> row.time
             place[1] = code
     return True

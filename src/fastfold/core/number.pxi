@@ -10,7 +10,7 @@ cdef bint _is_space(uint8_t byte) noexcept nogil:
 
 
 cdef bint _ends_scalar(uint8_t byte) noexcept nogil:
-    return _is_space(byte) or byte == c',' or byte == c'}' or byte == c']' or byte == c':' or byte == c'{' or byte == c'['
+    return _is_space(byte) or byte in (c',', c'}', c']', c':', c'{', c'[')
 
 
 cdef Status _check_scalar(const uint8_t* text, uint32_t at, uint32_t* end) noexcept nogil:

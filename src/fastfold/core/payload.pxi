@@ -219,6 +219,16 @@ cdef Status _merge_payloads(const CPlan* plan, _Views views, Cursor* a, Cursor* 
     return status
 
 
+cdef Status _append(Bytes* out, const Cursor* payload) noexcept nogil:
+    """The first delta of a process is its state."""
+    cdef size_t size = payload.end - payload.start
+    if not _reserve(out, size):
+        return NO_MEMORY
+    memcpy(out.data + out.size, payload.start, size)
+    out.size += size
+    return OK
+
+
 def merge(Plan plan not None, a, b):
     """The payload of the fold of the events of both.
 
@@ -290,11 +300,8 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
             for i in range(count):
                 if cursors[2 * i].start != NULL:
                     status = _merge_payloads(&plan.c, views, &cursors[2 * i], &cursors[2 * i + 1], &out)
-                elif not _reserve(&out, cursors[2 * i + 1].end - cursors[2 * i + 1].start):
-                    status = NO_MEMORY
                 else:
-                    memcpy(out.data + out.size, cursors[2 * i + 1].start, cursors[2 * i + 1].end - cursors[2 * i + 1].start)
-                    out.size += cursors[2 * i + 1].end - cursors[2 * i + 1].start
+                    status = _append(&out, &cursors[2 * i + 1])
                 if status != OK:
                     break
                 ends[i] = out.size

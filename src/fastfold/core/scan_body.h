@@ -95,20 +95,22 @@ FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, uint32_t *tok
                     bad_escape |= 1ULL << bit;
             }
         }
+        uint64_t ops = m.op & ~inside;
+        uint64_t scalar = ~(inside | quote | ops | space);
+        uint64_t starts = scalar & ~((scalar << 1) | scalar_carry);
+        uint64_t found = ops | feed | (quote & inside) | starts;
+        scalar_carry = scalar >> 63;
         if (bad | bad_escape) {
+            /* The lines before the faulty one may end in this block: their tokens are wanted. */
             int bit = ff_ctz(bad | bad_escape);
+            out = FF_EMIT(out, base, found & ((1ULL << bit) - 1));
             *error_at = base + (uint32_t)bit;
             *token_count = (uint32_t)(out - tokens);
             if (bad_escape >> bit & 1)
                 return FF_SCAN_ESCAPE;
             return block[bit] == '\n' ? FF_SCAN_UNTERMINATED : FF_SCAN_CONTROL;
         }
-
-        uint64_t ops = m.op & ~inside;
-        uint64_t scalar = ~(inside | quote | ops | space);
-        uint64_t starts = scalar & ~((scalar << 1) | scalar_carry);
-        scalar_carry = scalar >> 63;
-        out = FF_EMIT(out, base, ops | feed | (quote & inside) | starts);
+        out = FF_EMIT(out, base, found);
     }
     *token_count = (uint32_t)(out - tokens);
     return FF_SCAN_OK;

@@ -176,7 +176,9 @@ cdef bint _rebuild_strings(Strings* s) noexcept nogil:
     return True
 
 
-cdef uint32_t _find_raw(const Strings* s, const uint8_t* at, uint32_t length, int form, uint64_t hash, uint32_t* slot) noexcept nogil:
+cdef uint32_t _find_raw(
+    const Strings* s, const uint8_t* at, uint32_t length, int form, uint64_t hash, uint32_t* slot
+) noexcept nogil:
     """1 + number of a raw text met before, or 0 and the free slot for it."""
     cdef const RawText* raw
     slot[0] = <uint32_t> hash & s.raw_mask
