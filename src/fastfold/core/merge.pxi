@@ -1,7 +1,7 @@
 # Merge: two states of one process into one.
 #
-# Every value is the join of two values (the laws are in ARCHITECTURE.md), so the order of merges does not matter.  Texts are
-# not copied: the result points into both payloads until it is encoded.
+# Every value is the join of two values (the laws are in ARCHITECTURE.md): the order of merges does not matter.
+# Texts are not copied: the result points into both payloads until it is encoded.
 
 cdef uint64_t _add_saturated(uint64_t a, uint64_t b) noexcept nogil:
     return a + b if a <= UINT64_MAX - b else UINT64_MAX
