@@ -1,0 +1,148 @@
+"""One process that does the same thing again and again, and says how much memory that cost.
+
+Run by `test_leak.py` in a fresh interpreter::
+
+    python soak.py JOB FOLDER ROUNDS
+
+The first rounds fill caches and free lists and do not count.  Prints the growth in bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy
+
+from fastfold._core import Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
+from fastfold.errors import CorruptValue, Reject
+from fastfold.folding import fold, fold_file
+from fastfold.inflate import open_inflater
+from fastfold.schema import load_definition, load_schema
+from fastfold.types import Limits
+
+WARM_ROUNDS = 20
+
+schema, definition, limits = load_schema("sysmon"), load_definition("process"), Limits()
+
+
+def folds(files: list[bytes]) -> Callable[[], None]:
+    """One folder for all rounds, as a worker has it."""
+    folder = Folder(Plan(schema, definition, limits))
+
+    def once() -> None:
+        for data in files:
+            deltas = fold_file(folder, data, "file", limits)
+            assert sum(len(host.payloads) for host in deltas) == len(deltas)
+
+    return once
+
+
+def plans(files: list[bytes]) -> Callable[[], None]:
+    """A plan and a folder of its own for every file."""
+
+    def once() -> None:
+        for data in files:
+            assert len(fold(data)) > 0
+
+    return once
+
+
+def parses(files: list[bytes]) -> Callable[[], None]:
+    """Batches that outlive the next one, as numpy arrays and as strings."""
+    plan = ParsePlan(schema, definition, limits)
+
+    def once() -> None:
+        parser = Parser(plan)
+        for data in files:
+            inflater = open_inflater(data, limits)
+            parser.begin()
+            while count := inflater.readinto(parser.window()):
+                parser.advance(count)
+            batch = parser.finish()
+            assert int(numpy.count_nonzero(batch.events["image"])) > 0
+            assert batch.strings[1]
+
+    return once
+
+
+def payloads(files: list[bytes]) -> Callable[[], None]:
+    """Merge, decode and encode, right and wrong ones."""
+    plan = Plan(None, definition, limits)
+    held = list(fold(files[0]).payloads.values())
+
+    def once() -> None:
+        for payload in held:
+            assert encode(plan, decode(plan, merge(plan, payload, payload))) != b""
+            for wrong in (payload[:-1], payload + b"\0", b""):
+                try:
+                    decode(plan, wrong)
+                except CorruptValue:
+                    continue
+                raise AssertionError("a damaged payload was accepted")
+        merge_group(plan, [None, *held[1:]], held)
+
+    return once
+
+
+def rejects(files: list[bytes]) -> Callable[[], None]:
+    """Files that are refused at every stage, after much of them was folded."""
+    folder = Folder(Plan(schema, definition, limits))
+    small = Folder(Plan(schema, definition, Limits(processes=3)))
+    data = files[0]
+    middle = bytearray(data)
+    middle[len(data) // 2] ^= 0xFF
+    text = bytearray()
+    inflater = open_inflater(data, limits)
+    room = bytearray(1 << 20)
+    while count := inflater.readinto(room):
+        text += room[:count]
+    broken = [
+        data[:-1],
+        data + b"junk",
+        bytes(middle),
+        bytes(text[:-5]),
+        bytes(text) + b"{]",
+        bytes(text) + b'{"a":"\x01"}',
+    ]
+
+    def refuse(used: Folder, wrong: bytes) -> None:
+        try:
+            fold_file(used, wrong, "file", limits)
+        except Reject:
+            return
+        raise AssertionError("a broken file was accepted")
+
+    def once() -> None:
+        for wrong in broken:
+            refuse(folder, wrong)
+        refuse(small, data)
+
+    return once
+
+
+JOBS = {"folds": folds, "plans": plans, "parses": parses, "payloads": payloads, "rejects": rejects}
+
+
+def resident_bytes() -> int:
+    """Memory of this process, with nothing in it that can be collected."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    job, folder, rounds = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    once = JOBS[job]([path.read_bytes() for path in sorted(folder.iterdir())])
+    for _ in range(WARM_ROUNDS):
+        once()
+    before = resident_bytes()
+    for _ in range(rounds):
+        once()
+    print(resident_bytes() - before)
+
+
+if __name__ == "__main__":
+    main()
