@@ -13,7 +13,7 @@ __all__ = ["ROOT", "generate", "list_files", "real_folder", "shuffle", "warm"]
 
 ROOT = Path(__file__).resolve().parent.parent
 
-_SUFFIXES = (".json", ".json.gz")
+_SUFFIX = ".json.gz"
 _WAYS = 32
 """Files that are mixed at a time: far more hosts than any one of them has."""
 _FILE_BYTES = 32 << 20
@@ -36,7 +36,7 @@ def list_files(names: Sequence[Path]) -> list[Path]:
     files: list[Path] = []
     for name in names:
         if name.is_dir():
-            files += sorted(path for path in name.iterdir() if path.name.endswith(_SUFFIXES))
+            files += sorted(path for path in name.iterdir() if path.name.endswith(_SUFFIX))
         elif name.exists():
             files.append(name)
     if not files:
@@ -95,8 +95,7 @@ def _mixed(files: Sequence[Path], dice: random.Random) -> Iterator[list[bytes]]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+    with gzip.open(path) as file:
         for line in file:
             yield line if line.endswith(b"\n") else line + b"\n"
 

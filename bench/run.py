@@ -62,7 +62,7 @@ def main() -> int:
 
 def read_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("files", nargs="*", type=Path, help="batch files or folders of them")
+    parser.add_argument("files", nargs="*", type=Path, help="gzip files, or folders of .json.gz")
     parser.add_argument("--generate", action="store_true", help="generated files")
     parser.add_argument("--generated-files", type=int, default=20, metavar="N", help="how many (default 20)")
     parser.add_argument("--shuffled", action="store_true", help="mix the lines across hosts first")
