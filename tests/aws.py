@@ -128,10 +128,6 @@ class Site:
         """Put a message on the queue."""
         self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
 
-    def drop_all(self) -> None:
-        """Forget the messages of the queue."""
-        self.sqs.purge_queue(QueueUrl=self.queue_url)
-
     def depth(self) -> int:
         """Messages in the queue, visible and in flight."""
         return self._depth(self.queue_url)
@@ -166,7 +162,7 @@ class Site:
         return sum(int(attributes[name]) for name in names)
 
 
-def make_site(server: MotoServer, name: str, *, raw: bool = False) -> Site:
+def make_site(server: MotoServer, name: str, *, raw: bool = False, notify: bool = True) -> Site:
     """Make a bucket, a topic, a queue and a dead-letter queue, and connect them.
 
     Parameters
@@ -175,6 +171,8 @@ def make_site(server: MotoServer, name: str, *, raw: bool = False) -> Site:
     name : str
     raw : bool
         Whether the topic delivers the notification itself, without its envelope.
+    notify : bool
+        Whether new objects are notified; else only what the test sends is on the queue.
     """
     s3, sqs, sns = (server.client(service) for service in ("s3", "sqs", "sns"))
     dead_letter_url = sqs.create_queue(QueueName=f"dead-{name}")["QueueUrl"]
@@ -195,6 +193,8 @@ def make_site(server: MotoServer, name: str, *, raw: bool = False) -> Site:
     )
     site = Site(server, name, queue_url, dead_letter_url, s3, sqs)
     s3.create_bucket(Bucket=site.bucket)
+    if not notify:
+        return site
     s3.put_bucket_notification_configuration(
         Bucket=site.bucket,
         NotificationConfiguration={"TopicConfigurations": [{"TopicArn": topic_arn, "Events": ["s3:ObjectCreated:*"]}]},

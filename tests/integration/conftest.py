@@ -29,8 +29,8 @@ def make_aws_site(moto_server: MotoServer, monkeypatch: pytest.MonkeyPatch) -> C
     for name, value in CREDENTIALS.items():
         monkeypatch.setenv(name, value)
 
-    def make(*, raw: bool = False) -> Site:
-        return make_site(moto_server, f"{os.getpid()}-{next(_names)}", raw=raw)
+    def make(*, raw: bool = False, notify: bool = True) -> Site:
+        return make_site(moto_server, f"{os.getpid()}-{next(_names)}", raw=raw, notify=notify)
 
     return make
 
