@@ -12,12 +12,11 @@ from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
 from fastfold.notification import parse_body
 from fastfold.pipeline import Commit, Fold, Pipeline
-from fastfold.resp import Connector, ConnectSettings, RedisAddress
 from fastfold.source import connect_queue
-from fastfold.topology import Nodes
+from fastfold.topology import Nodes, redis_connector
 from fastfold.worker import Worker
 
-__all__ = ["assemble", "check_servers", "redis_connector"]
+__all__ = ["assemble", "check_servers"]
 
 
 def check_servers(settings: Settings) -> None:
@@ -40,19 +39,6 @@ def check_servers(settings: Settings) -> None:
     finally:
         nodes.close()
     connect_queue(settings)
-
-
-def redis_connector(settings: Settings) -> tuple[RedisAddress, Connector]:
-    """The address of Redis, and what opens connections to its nodes."""
-    address = RedisAddress.from_url(settings.redis_url)
-    how = ConnectSettings(
-        connect_timeout_s=settings.redis_connect_timeout_s,
-        timeout_s=settings.redis_timeout_s,
-        ca_file=settings.redis_ca_file,
-        cert_file=settings.redis_cert_file,
-        key_file=settings.redis_key_file,
-    )
-    return address, Connector(address, how)
 
 
 def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit: Callable[[], Commit]) -> Worker:

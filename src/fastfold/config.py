@@ -221,7 +221,7 @@ class Settings:
     # A brace would move the hash tag, and with it the slot of every key.
     namespace: str = _setting("ff:", "redis", "prefix of every key", without="{}")
     state_ttl_s: int = _setting(
-        7 * 86_400, "redis", "life of a state after its last write", least=60, most=10 * 365 * 86_400
+        86_400, "redis", "life of a state after its last write", least=60, most=10 * 365 * 86_400
     )
     ledger_window_s: int = _setting(
         6 * 3600,

@@ -222,9 +222,7 @@ class Codec:
 
     def unpack_all(self, values: Iterable[bytes | None], keys: Iterable[bytes]) -> list[bytes | None]:
         """The payloads of several stored values; ``None`` stays ``None``."""
-        return [
-            None if value is None else self.unpack(value, key) for value, key in zip(values, keys, strict=True)
-        ]
+        return [None if value is None else self.unpack(value, key) for value, key in zip(values, keys, strict=True)]
 
 
 def _header_fault(value: bytes) -> str:

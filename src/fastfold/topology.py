@@ -8,16 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from fastfold.config import Settings
 from fastfold.errors import ConfigError, Unavailable
-from fastfold.resp import REFUSALS, Node, RedisAddress
+from fastfold.resp import REFUSALS, Connector, ConnectSettings, Node, RedisAddress
 from fastfold.store import SLOTS, Command, Connection, Reply, ReplyError
 
-__all__ = ["Connect", "Nodes", "parse_slots"]
+__all__ = ["Connect", "Nodes", "parse_slots", "redis_connector"]
 
 Connect = Callable[[Node], Connection]
 
 _CLUSTER_SLOTS: Command = (b"CLUSTER", b"SLOTS")
 _PROBE: tuple[Command, ...] = ((b"MULTI",), (b"EXEC",))
+
+
+def redis_connector(settings: Settings) -> tuple[RedisAddress, Connector]:
+    """The address of Redis, and what opens connections to its nodes."""
+    address = RedisAddress.from_url(settings.redis_url)
+    how = ConnectSettings(
+        connect_timeout_s=settings.redis_connect_timeout_s,
+        timeout_s=settings.redis_timeout_s,
+        ca_file=settings.redis_ca_file,
+        cert_file=settings.redis_cert_file,
+        key_file=settings.redis_key_file,
+    )
+    return address, Connector(address, how)
 
 
 def parse_slots(reply: Reply, asked: Node) -> list[Node | None]:
@@ -39,9 +53,7 @@ def parse_slots(reply: Reply, asked: Node) -> list[Node | None]:
         raise Unavailable(str(asked), f"CLUSTER SLOTS answered {reply!r:.100}")
     for span in reply:
         match span:
-            case [int(first), int(last), [bytes() | None as host, int(port), *_], *_] if (
-                0 <= first <= last < SLOTS
-            ):
+            case [int(first), int(last), [bytes() | None as host, int(port), *_], *_] if 0 <= first <= last < SLOTS:
                 # "?" is a server whose host name is wanted but not known yet.
                 owner = None if host == b"?" else Node(host.decode() if host else asked.host, port)
                 owners[first : last + 1] = [owner] * (last + 1 - first)

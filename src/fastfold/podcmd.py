@@ -1,0 +1,53 @@
+"""`fastfold worker`: what each worker process of the pod is made of."""
+
+from __future__ import annotations
+
+import random
+from functools import partial
+
+from fastfold._core import Deltas, Folder, Plan, merge_group
+from fastfold.assembly import assemble
+from fastfold.commit import CommitSettings, Committer
+from fastfold.config import Settings
+from fastfold.exits import Exit
+from fastfold.folding import fold_file
+from fastfold.metrics import Meter
+from fastfold.pipeline import Commit, Fold
+from fastfold.schema import load_definition, load_schema
+from fastfold.supervisor import run_pod
+from fastfold.topology import Nodes, redis_connector
+from fastfold.worker import Worker
+
+__all__ = ["build_worker", "run"]
+
+
+def build_worker(settings: Settings, meter: Meter) -> Worker:
+    """The worker of one process: its slots share the plan, each has a folder and connections of its own."""
+    plan = Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+
+    address, connector = redis_connector(settings)
+    how = CommitSettings(
+        namespace=settings.namespace.encode(),
+        state_ttl_s=settings.state_ttl_s,
+        ledger_window_s=settings.ledger_window_s,
+    )
+
+    def fold() -> Fold:
+        folder = Folder(plan)
+
+        def fold_one(body: memoryview, name: str) -> Deltas:
+            return fold_file(folder, body, name, settings.limits)
+
+        return fold_one
+
+    def commit() -> Commit:
+        return Committer(Nodes(address, connector, random.random), partial(merge_group, plan), how, meter)
+
+    return assemble(settings, meter, fold, commit)
+
+
+def run(settings: Settings) -> Exit:
+    """Run a pod until it is told to end."""
+    # A wrong schema or fold definition is an error of the start, not of each worker.
+    Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+    return Exit(run_pod(settings, build_worker))
