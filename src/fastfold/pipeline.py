@@ -28,7 +28,7 @@ from fastfold.notification import Notification, ObjectRef
 from fastfold.source import Message, Queue
 from fastfold.store import batch_id
 from fastfold.text import escape
-from fastfold.types import BatchId, FoldCounts
+from fastfold.types import BatchId, FoldCounts, HostDeltas
 
 __all__ = ["Commit", "CommitResult", "Deltas", "Fault", "Fetch", "Fold", "Pipeline"]
 
@@ -43,6 +43,8 @@ class Deltas(Protocol):
         """What the file held."""
 
     def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[HostDeltas]: ...
 
 
 class CommitResult(Protocol):
