@@ -261,7 +261,8 @@ class RespConnection:
         self._server = server
         self._timeout_s = settings.timeout_s
         self._reply_bytes = settings.reply_bytes
-        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_MISSING)
+        # Its stub wants an exception class; any callable does, and an error reply is data here.
+        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=_MISSING)  # type: ignore[arg-type]
         self._buffer = bytearray(_RECEIVE_BYTES)
         self._unread_bytes = 0
 
@@ -269,7 +270,7 @@ class RespConnection:
         """Send commands in one packet."""
         if not commands:
             return
-        packet = b"".join(map(hiredis.pack_command, commands))
+        packet = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
         try:
             self._stream.settimeout(self._timeout_s)
             self._stream.sendall(packet)
@@ -320,7 +321,7 @@ class RespConnection:
         if time.monotonic() > deadline:
             raise self._broken("receive: timed out")
         self._unread_bytes += received_bytes
-        self._reader.feed(self._buffer, 0, received_bytes)
+        self._reader.feed(self._buffer, 0, received_bytes)  # type: ignore[arg-type]
 
     def _broken(self, reason: str) -> Unavailable:
         self.close()
