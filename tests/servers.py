@@ -1,0 +1,148 @@
+"""Real Redis servers for tests: one alone, and a cluster of three masters with a replica each."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import time
+from collections.abc import Callable
+
+import redis
+
+from fastfold.errors import Unavailable
+from fastfold.local import HOST, Server, find_redis
+
+__all__ = ["RedisCluster", "RedisServer", "wait_for"]
+
+# A cluster bus listens at the port + 10000, which must stay below the ports given to clients (32768 on Linux).
+PORTS = range(15000, 22000)
+NODE_TIMEOUT_MS = 2000
+MASTERS = 3
+SLOTS = 16384
+WAIT_S = 60.0
+
+
+def wait_for(holds: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> None:
+    """Wait until something holds."""
+    end = time.monotonic() + wait_s
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {wait_s:g} s")
+        time.sleep(0.05)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _answers(connection: socket.socket) -> bool:
+    connection.sendall(b"PING\r\n")
+    return connection.recv(64).startswith(b"+PONG")
+
+
+def _start(*options: str) -> Server:
+    """A server on a port of its own; the one of the cluster bus is looked at as well."""
+    program = find_redis()
+    for _ in range(50):
+        port = random.choice(PORTS)
+        if not _is_free(port) or not _is_free(port + 10000):
+            continue
+        # It may be taken meanwhile: then another is tried.
+        with contextlib.suppress(Unavailable):
+            command = [program, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no", *options]
+            return Server("redis-server", command, port, _answers)
+    raise Unavailable("redis-server", "could not be started on any of 50 ports")
+
+
+class RedisServer:
+    """One redis-server."""
+
+    def __init__(self) -> None:
+        self._server = _start()
+        self.port = self._server.port
+        self.url = f"redis://{HOST}:{self.port}"
+
+    def client(self) -> redis.Redis:
+        """A client; the caller closes it."""
+        return redis.Redis(HOST, self.port)
+
+    def clear(self) -> None:
+        """Delete everything."""
+        with self.client() as client:
+            client.flushall()
+
+    def stop(self) -> None:
+        """End the server."""
+        self._server.stop()
+
+
+class RedisCluster:
+    """Three masters and three replicas on loopback."""
+
+    def __init__(self) -> None:
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+        self._servers: list[Server] = []
+        try:
+            for _ in range(2 * MASTERS):
+                self._servers.append(_start(*options))
+            self.ports = [server.port for server in self._servers]
+            self._form()
+        except BaseException:
+            self.stop()
+            raise
+        self.url = f"redis://{HOST}:{self.ports[0]}"
+
+    def node(self, port: int) -> redis.Redis:
+        """A client of one node; the caller closes it."""
+        return redis.Redis(HOST, port)
+
+    def _form(self) -> None:
+        nodes = [self.node(port) for port in self.ports]
+        try:
+            for number, node in enumerate(nodes):
+                node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+                nodes[0].execute_command("CLUSTER", "MEET", HOST, self.ports[number])
+            bounds = [SLOTS * part // MASTERS for part in range(MASTERS + 1)]
+            for number in range(MASTERS):
+                nodes[number].execute_command("CLUSTER", "ADDSLOTS", *range(bounds[number], bounds[number + 1]))
+            ids = [node.execute_command("CLUSTER", "MYID").decode() for node in nodes]
+            for number in range(MASTERS):
+                replica = nodes[MASTERS + number]
+                wait_for(lambda: self._replicates(replica, ids[number]), "a replica that knows its master")  # noqa: B023
+            wait_for(lambda: all(self._is_ready(node) for node in nodes), "a cluster that is ok")
+        finally:
+            for node in nodes:
+                node.close()
+
+    @staticmethod
+    def _replicates(replica: redis.Redis, master: str) -> bool:
+        try:
+            replica.execute_command("CLUSTER", "REPLICATE", master)
+        except redis.ResponseError:
+            return False
+        return True
+
+    @staticmethod
+    def _is_ready(node: redis.Redis) -> bool:
+        info = node.execute_command("CLUSTER", "INFO")
+        text = info.decode() if isinstance(info, bytes) else str(info)
+        slots = node.execute_command("CLUSTER", "SLOTS")
+        ok = "cluster_state:ok" in text or (isinstance(info, dict) and info.get("cluster_state") == "ok")
+        return ok and len(slots) == MASTERS
+
+    def clear(self) -> None:
+        """Delete everything."""
+        for port in self.ports:
+            with self.node(port) as node, contextlib.suppress(redis.ReadOnlyError):
+                node.flushall()
+
+    def stop(self) -> None:
+        """End all nodes."""
+        for server in self._servers:
+            server.stop()
