@@ -25,7 +25,12 @@ PACKAGE = Path("src/fastfold")
 SWITCHES = [name for name in ("DEBUG", "SANITIZE", "TRACE", "STRICT") if os.environ.get(f"FASTFOLD_{name}", "0") != "0"]
 
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"] if "SANITIZE" in SWITCHES else []
-COMPILE = ["-fvisibility=hidden", "-Werror=implicit-function-declaration", "-Werror=int-conversion"]
+COMPILE = [
+    "-fvisibility=hidden",
+    "-Werror=implicit-function-declaration",
+    "-Werror=int-conversion",
+    "-Wno-sign-compare",  # of the C that Cython makes, which compares sizes as it likes
+]
 if SANITIZERS:
     COMPILE += ["-O1", "-g", "-UNDEBUG", "-fno-omit-frame-pointer", *SANITIZERS]
 elif "DEBUG" in SWITCHES:
@@ -38,6 +43,12 @@ if "STRICT" in SWITCHES:
 
 class BuildCore(build_ext):
     """Cython, then C, and one clear message when either cannot be done."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        if self.inplace:
+            # The same for an editable install and for `build_ext --inplace`: what one built, the other need not.
+            self.build_lib = f"build/inplace-{sys.implementation.cache_tag}"
 
     def build_extension(self, ext: Extension) -> None:
         ext.sources = translate(ext)
