@@ -201,7 +201,7 @@ class Settings:
     endpoint_url: str = _setting(
         "", "queue", "endpoint of S3 and SQS instead of those of AWS, for tests", schemes=("https", "http")
     )
-    wait_s: int = _setting(20, "queue", "how long one receive waits for a message", least=0, most=20)
+    wait_s: int = _setting(20, "queue", "how long one receive waits for a message", least=1, most=20)
     visibility_s: int = _setting(
         120, "queue", "how long a message stays hidden unless extended; extended at half", least=2, most=43_200
     )

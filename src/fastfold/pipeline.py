@@ -68,6 +68,9 @@ class Commit(Protocol):
     def commit(self, deltas: Deltas, batch: BatchId, deadline: float) -> CommitResult:
         """Apply the deltas of a batch."""
 
+    def close(self) -> None:
+        """Close the connections."""
+
 
 Fold = Callable[[memoryview, str], Deltas]
 """Folds the file of a name."""
@@ -141,6 +144,10 @@ class Pipeline:
                 self._park(message, faults)
             self._keeper.finish(message)
             self._meter.add("messages", label="parked" if faults else "done")
+
+    def close(self) -> None:
+        """Close what only this pipeline uses."""
+        self._commit.close()
 
     def _apply(self, notification: Notification) -> list[Fault]:
         self._meter.add_all("skipped", notification.skipped)

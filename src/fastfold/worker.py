@@ -167,10 +167,12 @@ class Worker:
                 # One message must not end a worker that has others in work.
                 log.exception("a fault of fastfold")
                 self._hand_back(message, self._source.visibility_s, error)
+                pipeline.close()
                 pipeline = self._pipeline()
             finally:
                 self._meter.add("in_flight", -1)
                 self._free.release()
+        pipeline.close()
 
     def _hand_back(self, message: Message, after_s: int, error: Exception) -> None:
         log.warning("message handed back: %s", escape(str(error)))

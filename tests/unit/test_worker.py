@@ -56,6 +56,7 @@ class Stages:
         self.committed: list[str] = []
         self.batches: list[BatchId] = []
         self.made = 0
+        self.closed = 0
 
     def fetch(self, ref: ObjectRef, deadline: float) -> Fetched | None:
         self.fetching.get(ref.key, int)()
@@ -73,6 +74,9 @@ class Stages:
         self.committed.append(key(deltas.name))
         self.batches.append(batch)
         return FakeResult(self.late.get(key(deltas.name), ()))
+
+    def close(self) -> None:
+        self.closed += 1
 
 
 def key(name: str) -> str:
@@ -280,7 +284,7 @@ def test_a_fault_of_our_own_costs_one_message_its_turn(make: Make) -> None:
     bench.wait("done")
     bench.finish()
     assert bench.stages.committed == ["b"]
-    assert bench.stages.made == 3, "the slot begins anew"
+    assert bench.stages.made == bench.stages.closed == 3, "the slot began anew"
     assert bench.sqs.receipts("delete") == ["r1"]
 
 
