@@ -211,6 +211,9 @@ class Codec:
                 raise CorruptValue("zstd frame without content size", key=key)
             if not facts.has_checksum or facts.dict_id:
                 raise CorruptValue("zstd frame of another form", key=key)
+            if not facts.content_size:
+                # No payload is empty; and zstandard would believe this size without a look at the frame.
+                raise CorruptValue("zstd frame without content", key=key)
             if facts.content_size > self.value_bytes:
                 raise CorruptValue(f"payload of {facts.content_size} bytes, limit {self.value_bytes}", key=key)
             payload = self._decompress(frame, allow_extra_data=False)
