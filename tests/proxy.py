@@ -1,0 +1,108 @@
+"""A TCP proxy before a Redis server that breaks connections at a chosen command.
+
+Commands are passed one at a time, each with its reply before the next, so that "before EXEC" and
+"after EXEC, before its reply" are moments and not chances.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import hiredis
+
+HOST = "127.0.0.1"
+
+PASS = "pass"
+CUT = "cut before the command reaches the server"
+LOSE = "lose its reply: the server has carried it out"
+
+Command = tuple[bytes, ...]
+Policy = Callable[[Command], str]
+_IO_TIMEOUT_S = 30.0
+
+
+class Proxy:
+    """Listens on a port of its own until it is closed.
+
+    Parameters
+    ----------
+    port : int
+        Of the server.
+    policy : callable
+        Told each command before it is passed on; answers `PASS`, `CUT` or `LOSE`.  It is called by one
+        thread at a time, and may itself do something meanwhile.
+    """
+
+    def __init__(self, port: int, policy: Policy) -> None:
+        self._server_port = port
+        self._policy = policy
+        self._lock = threading.Lock()
+        self._listener = socket.create_server((HOST, 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._accept, daemon=True)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        """A URL that leads through the proxy."""
+        return f"redis://{HOST}:{self.port}?cluster=no"
+
+    def close(self) -> None:
+        """Close everything and wait for the threads."""
+        # Shutdown wakes the accept; closing alone does not.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._threads[0].join()
+        for one in self._sockets:
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads[1:]:
+            thread.join()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection((HOST, self._server_port), _IO_TIMEOUT_S)
+            client.settimeout(_IO_TIMEOUT_S)
+            self._sockets += [client, server]
+            thread = threading.Thread(target=self._serve, args=(client, server), daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, client: socket.socket, server: socket.socket) -> None:
+        commands, replies = hiredis.Reader(), hiredis.Reader()
+        with client, server:
+            try:
+                while True:
+                    command = tuple(_next(commands, client)[0])
+                    with self._lock:
+                        fate = self._policy(command)
+                    if fate == CUT:
+                        return
+                    server.sendall(hiredis.pack_command(command))
+                    _, raw = _next(replies, server)
+                    if fate == LOSE:
+                        return
+                    client.sendall(raw)
+            except OSError:
+                return  # either side has gone
+
+
+def _next(reader: hiredis.Reader, source: socket.socket) -> tuple[Any, bytes]:
+    """The next value of a stream, and what was received for it."""
+    raw = b""
+    while (value := reader.gets()) is False:
+        received = source.recv(65536)
+        if not received:
+            raise ConnectionError("closed")
+        raw += received
+        reader.feed(received)
+    return value, raw
