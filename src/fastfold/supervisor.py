@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 Build = Callable[[Settings, Meter], Worker]
 """Makes the worker of a process; must be importable by name, as it is sent to another process."""
 
-REPORT_S = 0.5
+REPORT_S = 0.25
 """Time between two reports of a worker."""
 
 SILENCE_S = 60.0

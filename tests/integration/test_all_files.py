@@ -124,9 +124,13 @@ def test_killing_workers_changes_nothing(
     stage.upload(otrf_files)
     with stage.pod() as pod:
         wait_until(lambda: total(pod.snapshot(), "in_flight") > 0, START_S, "work has begun", every_s=0.01)
+        left = []
         for _ in range(KILLS):
-            time.sleep(choice.uniform(0.0, 0.5))
+            time.sleep(choice.uniform(0.0, 0.25))
+            left.append(stage.site.depth())
             os.kill(choice.choice(pod.pids()), signal.SIGKILL)
+        print(f"messages left at each kill: {left}")
+        assert left[0] > 0, "nothing was in work"
         stage.site.wait_empty(END_S)
     stage.assert_holds(otrf_payloads)
     assert total(pod.snapshot(), "restarts") == KILLS
