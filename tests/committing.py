@@ -75,7 +75,7 @@ def a_committer(
     return Committer(
         Nodes(address, connect, draw),
         merge or partial(merge_group, PLAN),
-        CommitSettings(namespace=namespace.encode(), **{"backoff": QUICK, **settings}),
+        CommitSettings(namespace=namespace.encode(), **{"conflict_backoff": QUICK, "fault_backoff": QUICK, **settings}),
         counts or Counts(),
         random=draw,
         clock=clock,

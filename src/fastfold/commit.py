@@ -1,12 +1,12 @@
 """Commit: the deltas of a batch into the states of Redis, by optimistic transactions.
 
 Keys are those of `fastfold.store`: a host record ``h`` and states ``p1 .. pn``, all in one slot.  One
-transaction is one host, or one chunk of a host that has more than `CHUNK_PROCESSES`::
+transaction is one group: a host, or one chunk of a host that has more than 256 processes::
 
      packet 1   WATCH h p1 .. pn   GET h   GET p1 .. GET pn
      here       in the ledger?  late?  else merge                      nothing is held on the server
-     packet 2   MULTI   SETEX p1 .. SETEX pn   SETEX h   EXEC
-                and behind the EXEC packet 1 of the next chunk for this node
+     packet 2   MULTI   SETEX h   SETEX p1 .. SETEX pn   EXEC
+                and behind the EXEC packet 1 of the next group for this node
 
 EXEC clears every WATCH of its connection, so a transaction begins only behind the EXEC of the one before:
 packet 1 of the next may ride in the same packet, never earlier.  What leaves nothing to write still sends an
@@ -16,9 +16,10 @@ What can go wrong, and what is done:
 
 ===========================  =========================================================================
 EXEC answers nil             a conflict: wait with full jitter, start again at WATCH
-any other error before the   the connection is closed, the topology asked for again, and every chunk
-reply of EXEC                in flight starts again at WATCH: the ledger tells whether EXEC was done
+any other error before the   the connection is closed, the topology asked for again, and what was in
+reply of EXEC                flight starts again at WATCH: the ledger tells whether EXEC was done
 NOPERM, NOAUTH, WRONGPASS    `ConfigError`: a person must act
+a value that is not ours     nothing is written of its group; the others go on, then it is raised
 ===========================  =========================================================================
 
 EXEC is never sent again by itself.
@@ -29,25 +30,27 @@ from __future__ import annotations
 import random as _random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from fastfold._core import Plan, merge_group
-from fastfold.config import Settings
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, ParkError, Unavailable
-from fastfold.ledger import Chunk, HostRecord, cut_chunks
+from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable
 from fastfold.resp import REFUSALS, Node
-from fastfold.retry import Backoff, BackoffPolicy
-from fastfold.store import Codec, Command, Connection, Reply, ReplyError, host_key, key_slot, process_key
-from fastfold.topology import Nodes, redis_connector
+from fastfold.store import Command, Reply, ReplyError
+from fastfold.topology import Nodes
+from fastfold.transaction import (
+    CommitSettings,
+    ErrorAnswer,
+    Group,
+    HostWork,
+    MergeGroup,
+    Recut,
+    Transactions,
+    Write,
+)
 from fastfold.types import BatchId, HostDeltas
 
-__all__ = ["CommitResult", "CommitSettings", "Committer", "Counts", "MergeGroup", "connect_committer"]
-
-MergeGroup = Callable[[list[bytes | None], list[bytes]], list[bytes]]
-"""Merges deltas into the payloads they belong to, for instance `fastfold._core.merge_group` of a plan."""
+__all__ = ["CommitResult", "CommitSettings", "Committer", "Counters", "Counts", "MergeGroup"]
 
 _MULTI: Command = (b"MULTI",)
 _EXEC: Command = (b"EXEC",)
@@ -60,26 +63,45 @@ class Counts(Protocol):
         """Count something."""
 
 
-@dataclass(frozen=True, slots=True)
-class CommitSettings:
-    """How to commit.
+@dataclass(slots=True)
+class Counters:
+    """What a committer has met since it was made; anybody may read it.
 
     Attributes
     ----------
-    namespace : bytes
-        Prefix of every key.
-    state_ttl_s : int
-        Life of a state after its last commit, seconds.
-    ledger_window_s : int
-        How far a batch may lie behind the newest of its host, seconds.
-    backoff : BackoffPolicy
-        Waits after conflicts and faults.
+    commits : int
+        Transactions acknowledged.
+    processes : int
+        States written by them.
+    conflicts : int
+        EXECs that answered nil.
+    retries : int
+        Faults after which work started again at WATCH.
+    reconnects : int
+        Connections given up after a fault.
+    moved : int
+        MOVED replies.
+    already_applied : int
+        Hosts whose ledger held all of their batch.
+    late : int
+        Hosts for which their batch came too late.
+    refused : int
+        Groups not written: corrupt value, identity clash, or a value too long.
     """
 
-    namespace: bytes = b"ff:"
-    state_ttl_s: int = 86_400
-    ledger_window_s: int = 6 * 3600
-    backoff: BackoffPolicy = field(default=BackoffPolicy(0.005, 1.0))
+    commits: int = 0
+    processes: int = 0
+    conflicts: int = 0
+    retries: int = 0
+    reconnects: int = 0
+    moved: int = 0
+    already_applied: int = 0
+    late: int = 0
+    refused: int = 0
+
+    def since(self, before: Counters) -> Counters:
+        """The difference to an earlier copy."""
+        return Counters(*(getattr(self, one.name) - getattr(before, one.name) for one in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,59 +110,38 @@ class CommitResult:
 
     Attributes
     ----------
-    written : int
-        Processes whose states were written.
+    hosts : int
+        Hosts written to.
     already_applied : int
-        Chunks that the ledger already held.
+        Hosts whose ledger already held all of the batch.
+    late : tuple of Late
+        Hosts for which the batch came too late: what of it was not applied before, is not applied.
     conflicts, retries : int
         Transactions that started again, because of another writer and because of a fault.
-    late : tuple of Late
-        Hosts for which the batch came too late: nothing was written for them.
+    processes : int
+        Processes whose states were written.
     """
 
-    written: int = 0
-    already_applied: int = 0
-    conflicts: int = 0
-    retries: int = 0
-    late: tuple[Late, ...] = ()
+    hosts: int
+    already_applied: int
+    late: tuple[Late, ...]
+    conflicts: int
+    retries: int
+    processes: int
 
 
 @dataclass(slots=True)
-class _Work:
-    """One transaction to be done: a chunk of a host."""
+class _Run:
+    """One call of `Committer.commit`."""
 
-    deltas: HostDeltas
-    chunk: Chunk
-    host_key: bytes
-    slot: int
-    keys: list[bytes] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
-    failures: int = 0
-
-    def __post_init__(self) -> None:
-        self.keys = [process_key(self.host_key, self.deltas.processes[place]) for place in self.chunk.members]
-        self.payloads = [self.deltas.payloads[place] for place in self.chunk.members]
-
-    @property
-    def identity(self) -> tuple[str, str]:
-        return self.deltas.tenant, self.deltas.host
-
-    def read_commands(self) -> list[Command]:
-        """Packet 1."""
-        keys = [self.host_key, *self.keys]
-        return [(b"WATCH", *keys), *((b"GET", key) for key in keys)]
-
-
-class _Tally:
-    """The result of a commit, as it grows."""
-
-    def __init__(self) -> None:
-        self.written = self.already_applied = self.conflicts = self.retries = 0
-        self.late: dict[tuple[str, str], Late] = {}
-
-    def result(self) -> CommitResult:
-        late = tuple(self.late[identity] for identity in sorted(self.late))
-        return CommitResult(self.written, self.already_applied, self.conflicts, self.retries, late)
+    batch: BatchId
+    deadline: float
+    pending: list[Group] = field(default_factory=list)
+    hosts: int = 0
+    late: list[Late] = field(default_factory=list)
+    refusal: ParkError | None = None
+    faults: dict[Node | None, int] = field(default_factory=dict)
+    last: Unavailable | Conflict | None = None
 
 
 class Committer:
@@ -152,9 +153,14 @@ class Committer:
         The servers; owned by this committer from here on.
     merge_group : MergeGroup
     settings : CommitSettings
-    counts : Counts
+    counts : Counts or None
+        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``.
     random, clock, sleep : callable
         For tests; `clock` is that of the deadlines.
+
+    Attributes
+    ----------
+    counters : Counters
 
     Notes
     -----
@@ -166,27 +172,23 @@ class Committer:
         nodes: Nodes,
         merge_group: MergeGroup,
         settings: CommitSettings,
-        counts: Counts,
+        counts: Counts | None = None,
         *,
         random: Callable[[], float] = _random.random,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
     ) -> None:
+        self.counters = Counters()
         self._nodes = nodes
-        self._merge_group = merge_group
+        self._transactions = Transactions(settings, merge_group)
         self._settings = settings
         self._counts = counts
         self._random = random
         self._clock = clock
         self._sleep = sleep
-        self._codec = Codec()
-        self._window_ms = settings.ledger_window_s * 1000
-        self._state_ttl = b"%d" % settings.state_ttl_s
-        # The ledger outlives its states: gone before them, it would let a batch be applied twice.
-        self._host_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; a later commit opens new ones."""
         self._nodes.close()
 
     def commit(self, deltas: Iterable[HostDeltas], batch: BatchId, deadline: float) -> CommitResult:
@@ -195,9 +197,10 @@ class Committer:
         Parameters
         ----------
         deltas : iterable of HostDeltas
+            Each host once.
         batch : BatchId
         deadline : float
-            When to give up, on the clock.
+            When to give up, on the clock; passed by one network timeout at most.
 
         Returns
         -------
@@ -208,213 +211,186 @@ class Committer:
         ------
         Unavailable
             The deadline passed.  What was committed stays; a second call does the rest.
-        CorruptValue, IdentityClash
-            A stored value is damaged or of another identity; nothing is written for its chunk.
+        CorruptValue, IdentityClash, ParkError
+            The first value that is damaged, of another identity or too long; nothing is written for its
+            group, and all others are applied.
         ConfigError
             Redis refuses us.
         """
-        tally = _Tally()
-        backoff = Backoff(self._settings.backoff, deadline, random=self._random, clock=self._clock, sleep=self._sleep)
-        waiting = deque(work for host in deltas for work in self._cut(host, None))
-        while waiting:
+        before = replace(self.counters)
+        run = _Run(batch, deadline)
+        groups = (group for host in deltas for group in HostWork(host, self._settings.namespace).cut())
+        try:
+            while self._refill(run, groups):
+                self._advance(run)
+        except BaseException:
+            # Watches and replies of unfinished transactions must not meet the next ones.
+            self.close()
+            raise
+        finally:
+            met = self.counters.since(before)
+            self._tell(met)
+        if run.refusal is not None:
+            raise run.refusal
+        return CommitResult(
+            hosts=run.hosts,
+            already_applied=met.already_applied,
+            late=tuple(run.late),
+            conflicts=met.conflicts,
+            retries=met.retries,
+            processes=met.processes,
+        )
+
+    def _tell(self, met: Counters) -> None:
+        if self._counts is not None:
+            self._counts.add("conflicts", met.conflicts)
+            self._counts.add("retries", met.retries, "commit")
+            self._counts.add("already_applied", met.already_applied)
+
+    # The order of work
+
+    def _refill(self, run: _Run, groups: Iterator[Group]) -> bool:
+        while len(run.pending) < self._settings.pending_groups:
+            group = next(groups, None)
+            if group is None:
+                break
+            run.pending.append(group)
+        return bool(run.pending)
+
+    def _advance(self, run: _Run) -> None:
+        """Serve what is ready, node after node; if nothing is, wait."""
+        now = self._clock()
+        if now >= run.deadline:
+            raise self._too_late(run)
+        if self._nodes.stale:
             try:
-                if self._nodes.stale:
-                    self._nodes.refresh()
-                self._run_node(waiting, batch, tally, backoff)
-            except Unavailable as fault:
-                self._nodes.stale = True
-                tally.retries += 1
-                self._counts.add("retries", label="commit")
-                if not backoff.wait():
-                    raise Unavailable(fault.server, f"{fault.reason} (deadline passed)") from fault
-        return tally.result()
+                self._nodes.refresh()
+            except Unavailable as error:
+                self._postpone(run, None, error, run.pending)
+        ready = [group for group in run.pending if group.ready_at <= now]
+        if not ready:
+            wake = min(group.ready_at for group in run.pending)
+            self._sleep(max(min(wake, run.deadline) - now, 0.0))
+            return
+        run.pending = [group for group in run.pending if group.ready_at > now]
+        by_node: dict[Node | None, list[Group]] = {}
+        for group in ready:
+            by_node.setdefault(self._nodes.node_of(group.host.slot), []).append(group)
+        for node, groups in by_node.items():
+            if node is None:
+                slot = groups[0].host.slot
+                self._postpone(run, None, Unavailable("Redis Cluster", f"no node serves slot {slot}"), groups)
+                run.pending += groups
+            else:
+                self._serve(run, node, deque(groups))
 
-    def _cut(self, host: HostDeltas, bits: int | None) -> list[_Work]:
-        key = host_key(host.tenant, host.host, self._settings.namespace)
-        slot = key_slot(key)
-        return [_Work(host, chunk, key, slot) for chunk in cut_chunks(host.processes, bits)]
-
-    def _run_node(self, waiting: deque[_Work], batch: BatchId, tally: _Tally, backoff: Backoff) -> None:
-        """Do all that waits for the node of the first; what fails waits again.
-
-        Raises
-        ------
-        Unavailable
-            The connection is closed; whatever was in flight waits again.
-        """
-        node = self._nodes.node_of(waiting[0].slot)
-        if node is None:
-            raise Unavailable("Redis Cluster", f"no node serves slot {waiting[0].slot}")
-        mine = deque(work for work in waiting if self._nodes.node_of(work.slot) == node)
-        others = [work for work in waiting if self._nodes.node_of(work.slot) != node]
-        waiting.clear()
-        waiting.extend(others)
-        in_flight: list[_Work] = []
+    def _serve(self, run: _Run, node: Node, waiting: deque[Group]) -> None:
+        """Transaction after transaction for one node; what fails is pending again."""
         try:
             connection = self._nodes.connection(node)
-            self._run_chain(node, connection, mine, in_flight, batch, tally, backoff)
-        except BaseException:
-            # Watches and replies of an unfinished transaction must not meet the next one.
-            self._nodes.drop(node)
-            waiting.extendleft(reversed([*in_flight, *mine]))
-            raise
+            reads = waiting[0].reads()
+            connection.send(reads)
+            while reads:
+                group = waiting[0]
+                writes = self._decide(run, group, connection.read(len(reads)))
+                more = len(waiting) > 1 and self._clock() < run.deadline
+                reads = waiting[1].reads() if more else []
+                connection.send([_MULTI, *writes, _EXEC, *reads])
+                self._settle(run, group, connection.read(len(writes) + 2))
+                waiting.popleft()
+                run.faults.pop(node, None)
+            run.pending += waiting
+        except (Unavailable, ErrorAnswer) as fault:
+            error = self._explain(node, fault)
+            self.counters.reconnects += self._nodes.drop(node)
+            left = [group for group in waiting if not group.done]
+            self._postpone(run, node, error, left)
+            run.pending += left
 
-    def _run_chain(
-        self,
-        node: Node,
-        connection: Connection,
-        mine: deque[_Work],
-        in_flight: list[_Work],
-        batch: BatchId,
-        tally: _Tally,
-        backoff: Backoff,
-    ) -> None:
-        """Transaction after transaction on one connection, the next one's reads behind each EXEC."""
-        while mine:
-            work = mine.popleft()
-            in_flight.append(work)
-            if work.failures and not backoff.wait():
-                raise Unavailable(str(node), f"{work.failures} conflicts on one host")
-            connection.send(work.read_commands())
-            replies = self._read(node, connection, work)
-            while True:
-                commands = self._decide(work, replies, batch, mine, tally)
-                follower = mine.popleft() if mine and not mine[0].failures else None
-                if follower is not None:
-                    in_flight.append(follower)
-                    connection.send([*commands, *follower.read_commands()])
-                else:
-                    connection.send(commands)
-                if self._finish(node, connection, len(commands)):
-                    backoff.reset()
-                    tally.written += len(commands) - 3 if len(commands) > 2 else 0
-                else:
-                    work.failures += 1
-                    tally.conflicts += 1
-                    self._counts.add("conflicts")
-                    mine.append(work)
-                in_flight.remove(work)
-                if follower is None:
-                    break
-                work = follower
-                replies = self._read(node, connection, work)
+    def _explain(self, node: Node, fault: Unavailable | ErrorAnswer) -> Unavailable:
+        if isinstance(fault, Unavailable):
+            return fault
+        if fault.reply.code in REFUSALS:
+            raise ConfigError(f"{node}: {fault.reply.text}") from fault
+        if fault.reply.code == "MOVED":
+            self.counters.moved += 1
+            self._nodes.moved(node, fault.reply)
+        return Unavailable(str(node), fault.reply.text)
 
-    def _read(self, node: Node, connection: Connection, work: _Work) -> list[bytes | None]:
-        """The values of a chunk, host record first."""
-        watched, *replies = connection.read(2 + len(work.keys))
-        self._check(node, watched)
-        values: list[bytes | None] = []
-        for reply, key in zip(replies, [work.host_key, *work.keys], strict=True):
-            if isinstance(reply, ReplyError) and reply.code == "WRONGTYPE":
-                raise CorruptValue("not a string", key=key)
-            self._check(node, reply)
-            if reply is not None and not isinstance(reply, bytes):
-                raise Unavailable(str(node), f"GET answered {reply!r:.100}")
-            values.append(reply)
-        return values
+    def _postpone(self, run: _Run, node: Node | None, error: Unavailable, groups: Sequence[Group]) -> None:
+        self.counters.retries += 1
+        self._nodes.stale = True
+        run.last = error
+        run.faults[node] = run.faults.get(node, 0) + 1
+        ready_at = self._clock() + self._settings.fault_backoff.delay_s(run.faults[node], self._random)
+        for group in groups:
+            group.ready_at = ready_at
 
-    def _check(self, node: Node, reply: Reply) -> None:
-        """Turn an error reply into the error it is for us."""
-        if not isinstance(reply, ReplyError):
-            return
-        if reply.code in REFUSALS:
-            raise ConfigError(f"{node}: {reply.text}")
-        if reply.code == "MOVED":
-            self._nodes.moved(node, reply)
-        raise Unavailable(str(node), reply.text)
+    def _too_late(self, run: _Run) -> Unavailable:
+        host = run.pending[0].host.deltas.host
+        server = run.last.server if isinstance(run.last, Unavailable) else "Redis"
+        why = (
+            run.last.reason if isinstance(run.last, Unavailable) else run.last or f"host {host!r} has not had its turn"
+        )
+        error = Unavailable(server, f"{why} (deadline passed)")
+        error.__cause__ = run.last
+        return error
 
-    def _finish(self, node: Node, connection: Connection, count: int) -> bool:
-        """Read the replies to a packet 2; false for a conflict."""
-        *queued, done = connection.read(count)
-        for reply in queued:
-            self._check(node, reply)
-        self._check(node, done)
-        if done is None:
-            return False
-        if not isinstance(done, list):
-            raise Unavailable(str(node), f"EXEC answered {done!r:.100}")
-        for reply in done:
+    # One transaction
+
+    def _decide(self, run: _Run, group: Group, replies: list[Reply]) -> list[Command]:
+        """What to write; nothing when the group is done without."""
+        host = group.host
+        try:
+            decision = self._transactions.decide(group, run.batch, replies)
+        except ParkError as error:
+            self.counters.refused += 1
+            host.refused = True
+            run.refusal = run.refusal or error
+        else:
+            match decision:
+                case Write(commands):
+                    return commands
+                case Recut(bits) if bits != host.bits:
+                    run.pending += host.cut(bits)
+                case Late():
+                    host.late = decision
+        self._finish(run, group)
+        return []
+
+    def _settle(self, run: _Run, group: Group, answer: list[Reply]) -> None:
+        """Note what the replies to packet 2 say."""
+        done = answer[-1]
+        # The first error is the cause; EXECABORT, the last, only says that there was one.
+        for reply in (*answer, *(done if isinstance(done, list) else ())):
             if isinstance(reply, ReplyError):
-                # Redis rolls nothing back: the ledger may stand and this state not.  Not for us to mend.
-                raise ParkError(f"{node}: a write inside EXEC failed: {reply.text}")
-        return True
+                raise ErrorAnswer(reply)
+        if group.done:
+            return
+        if done is None:
+            self.counters.conflicts += 1
+            group.conflicts += 1
+            run.last = Conflict(f"host {group.host.deltas.host!r}: EXEC answered nil {group.conflicts} times")
+            delay_s = self._settings.conflict_backoff.delay_s(group.conflicts, self._random)
+            group.ready_at = self._clock() + delay_s
+            run.pending.append(group)
+            return
+        self.counters.commits += 1
+        self.counters.processes += len(group.keys)
+        group.host.written = True
+        self._finish(run, group)
 
-    def _decide(
-        self, work: _Work, values: Sequence[bytes | None], batch: BatchId, mine: deque[_Work], tally: _Tally
-    ) -> list[Command]:
-        """Packet 2: the new states and the ledger, or nothing to write."""
-        record = self._record(work, values[0])
-        bits = record.bits_of(batch)
-        if bits is not None and bits != work.chunk.bits:
-            # Begun with another cut, by a version that folds this batch otherwise: that cut stays.
-            recut = {id(other) for other in mine if other.identity == work.identity}
-            kept = [other for other in mine if id(other) not in recut]
-            mine.clear()
-            mine.extend([*self._cut(work.deltas, bits), *kept])
-            return [_MULTI, _EXEC]
-        if record.has(batch, work.chunk.bits, work.chunk.chunk_index):
-            tally.already_applied += 1
-            self._counts.add("already_applied")
-            return [_MULTI, _EXEC]
-        behind_ms = record.behind_ms(batch)
-        if behind_ms > self._window_ms:
-            tally.late[work.identity] = Late(work.deltas.host, behind_ms, self._window_ms)
-            return [_MULTI, _EXEC]
-        record = record.with_entry(batch, self._window_ms, work.chunk.bits, work.chunk.chunk_index)
-        states = self._codec.pack_all(self._merge(work, values[1:]))
-        writes = [(b"SETEX", key, self._state_ttl, state) for key, state in zip(work.keys, states, strict=True)]
-        ledger = (b"SETEX", work.host_key, self._host_ttl, self._codec.pack(record.encode()))
-        return [_MULTI, *writes, ledger, _EXEC]
-
-    def _record(self, work: _Work, value: bytes | None) -> HostRecord:
-        if value is None:
-            return HostRecord(*work.identity)
-        try:
-            record = HostRecord.decode(self._codec.unpack(value, work.host_key))
-        except CorruptValue as error:
-            raise error.at(work.host_key) from None
-        if (record.tenant, record.host) != work.identity:
-            raise IdentityClash(f"host {work.deltas.host!r} and host {record.host!r} have one key, {work.host_key!r}")
-        return record
-
-    def _merge(self, work: _Work, values: Sequence[bytes | None]) -> list[bytes]:
-        currents = self._codec.unpack_all(values, work.keys)
-        try:
-            return self._merge_group(currents, work.payloads)
-        except (CorruptValue, IdentityClash):
-            raise self._blame(work, currents) from None
-
-    def _blame(self, work: _Work, currents: list[bytes | None]) -> CorruptValue | IdentityClash:
-        """Which key's value cannot be merged."""
-        for key, current, payload in zip(work.keys, currents, work.payloads, strict=True):
-            try:
-                self._merge_group([current], [payload])
-            except CorruptValue as error:
-                return error.at(key)
-            except IdentityClash as error:
-                return IdentityClash(f"{error}: key {key!r}")
-        raise AssertionError("a group cannot be merged, but each of its members can")
-
-
-def connect_committer(settings: Settings, plan: Plan, counts: Counts) -> Committer:
-    """A committer to the Redis of the settings; connections are opened when they are first needed.
-
-    Parameters
-    ----------
-    settings : Settings
-    plan : Plan
-        Merges the states; may be shared.
-    counts : Counts
-
-    Raises
-    ------
-    ConfigError
-        The URL or a certificate file cannot be used.
-    """
-    address, connector = redis_connector(settings)
-    how = CommitSettings(
-        namespace=settings.namespace.encode(),
-        state_ttl_s=settings.state_ttl_s,
-        ledger_window_s=settings.ledger_window_s,
-    )
-    return Committer(Nodes(address, connector, _random.random), partial(merge_group, plan), how, counts)
+    def _finish(self, run: _Run, group: Group) -> None:
+        """A group is done; with the last of its host, see what became of the host."""
+        group.done = True
+        host = group.host
+        host.open -= 1
+        if host.open:
+            return
+        if host.late is not None:
+            self.counters.late += 1
+            run.late.append(host.late)
+        elif host.written:
+            run.hosts += 1
+        elif not host.refused:
+            self.counters.already_applied += 1

@@ -101,11 +101,12 @@ class Nodes:
             self._connections[node] = connection
         return connection
 
-    def drop(self, node: Node) -> None:
-        """Close the connection to a node: what was watched on it is watched no more."""
+    def drop(self, node: Node) -> bool:
+        """Close the connection to a node, and tell whether there was one."""
         connection = self._connections.pop(node, None)
         if connection is not None:
             connection.close()
+        return connection is not None
 
     def close(self) -> None:
         """Close all connections."""

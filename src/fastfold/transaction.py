@@ -1,0 +1,290 @@
+"""What one transaction reads, decides and writes: commands and replies, and no connection.
+
+A group is a host of the batch, or a chunk of one: its keys share a slot, so one EXEC writes them
+all.  `Transactions.decide` looks at what round trip 1 of a group brought, and says what round trip
+2 has to write, or that nothing is to be written, and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
+from fastfold.ledger import Chunk, HostRecord, cut_chunks
+from fastfold.retry import BackoffPolicy
+from fastfold.store import VALUE_BYTES, Codec, Command, Reply, ReplyError, host_key, key_slot, process_key
+from fastfold.types import BatchId, HostDeltas
+
+__all__ = [
+    "Applied",
+    "CommitSettings",
+    "Decision",
+    "ErrorAnswer",
+    "Group",
+    "HostWork",
+    "MergeGroup",
+    "Recut",
+    "Transactions",
+    "Write",
+]
+
+MergeGroup = Callable[[list[bytes | None], list[bytes]], list[bytes]]
+"""Merges deltas into the payloads they belong to, for instance `fastfold._core.merge_group` of a plan."""
+
+_CONFLICT_BACKOFF = BackoffPolicy(0.002, 0.1)
+_FAULT_BACKOFF = BackoffPolicy(0.05, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSettings:
+    """How states are kept.
+
+    Attributes
+    ----------
+    namespace : bytes
+        Prefix of every key; without braces, which would move the hash tag.
+    state_ttl_s : int
+        Life of a state after its last commit, seconds.
+    ledger_window_s : int
+        How far a batch may lie behind the newest of its host, seconds.
+    value_bytes : int
+        Largest payload of a value, bytes.
+    pending_groups : int
+        Most groups taken from the deltas at a time: bounds the memory of what waits.
+    conflict_backoff, fault_backoff : BackoffPolicy
+        Waits after a nil EXEC, and after any other fault.
+    """
+
+    namespace: bytes = b"ff:"
+    state_ttl_s: int = 86_400
+    ledger_window_s: int = 6 * 3600
+    value_bytes: int = VALUE_BYTES
+    pending_groups: int = 256
+    conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
+    fault_backoff: BackoffPolicy = _FAULT_BACKOFF
+
+    def __post_init__(self) -> None:
+        if b"{" in self.namespace or b"}" in self.namespace:
+            raise ConfigError(f"namespace {self.namespace!r} holds a brace")
+        if min(self.state_ttl_s, self.ledger_window_s, self.value_bytes, self.pending_groups) < 1:
+            raise ConfigError("TTL, ledger window, size of a value and pending groups must be at least 1")
+
+
+class HostWork:
+    """A host of the batch, while any group of it is open.
+
+    Attributes
+    ----------
+    deltas : HostDeltas
+    key : bytes
+        Of the host record.
+    slot : int
+        Of all its keys.
+    bits : int
+        Of the cut that counts.
+    open : int
+        Groups that are not done.
+    written, refused : bool
+        Whether any group was.
+    late : Late or None
+    """
+
+    __slots__ = ("bits", "deltas", "key", "late", "open", "refused", "slot", "written")
+
+    def __init__(self, deltas: HostDeltas, namespace: bytes) -> None:
+        self.deltas = deltas
+        self.key = host_key(deltas.tenant, deltas.host, namespace)
+        self.slot = key_slot(self.key)
+        self.bits = 0
+        self.open = 0
+        self.written = False
+        self.refused = False
+        self.late: Late | None = None
+
+    def cut(self, bits: int | None = None) -> list[Group]:
+        """The groups of the host, by the bits given or the fewest that do; they are open from now on."""
+        chunks = cut_chunks(self.deltas.processes, bits)
+        groups = [Group(self, chunk) for chunk in chunks]
+        self.bits = chunks[0].bits if bits is None else bits
+        self.open += len(groups)
+        return groups
+
+
+class Group:
+    """A chunk of a host on its way: the unit of a transaction.
+
+    Attributes
+    ----------
+    host : HostWork
+    chunk : Chunk
+    keys : list of bytes
+        Of the states; made when they are first asked for.
+    conflicts : int
+        EXECs that answered nil.
+    ready_at : float
+        When it may be tried again, on the committer's clock.
+    done : bool
+    """
+
+    __slots__ = ("chunk", "conflicts", "done", "host", "keys", "ready_at")
+
+    def __init__(self, host: HostWork, chunk: Chunk) -> None:
+        self.host = host
+        self.chunk = chunk
+        self.keys: list[bytes] = []
+        self.conflicts = 0
+        self.ready_at = 0.0
+        self.done = False
+
+    def reads(self) -> list[Command]:
+        """The commands of round trip 1; as many replies as commands."""
+        if not self.keys:
+            processes = self.host.deltas.processes
+            self.keys = [process_key(self.host.key, processes[place]) for place in self.chunk.members]
+        keys = (self.host.key, *self.keys)
+        return [(b"WATCH", *keys), *((b"GET", key) for key in keys)]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """The SETEX of round trip 2, that of the host record first."""
+
+    commands: list[Command]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The ledger holds the chunk."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recut:
+    """The batch was begun under another cut, by another version of us: go on with that one."""
+
+    bits: int
+
+
+Decision = Write | Applied | Recut | Late
+
+
+class ErrorAnswer(Exception):
+    """An error reply where a transaction cannot go on; never leaves the commit.
+
+    Attributes
+    ----------
+    reply : ReplyError
+    """
+
+    def __init__(self, reply: ReplyError) -> None:
+        super().__init__(reply.text)
+        self.reply = reply
+
+
+class Transactions:
+    """Decides groups; owned by one thread.
+
+    Parameters
+    ----------
+    settings : CommitSettings
+    merge_group : MergeGroup
+    """
+
+    def __init__(self, settings: CommitSettings, merge_group: MergeGroup) -> None:
+        self._window_ms = settings.ledger_window_s * 1000
+        self._state_ttl = b"%d" % settings.state_ttl_s
+        # The ledger outlives its states: gone before them, it would let a batch be applied twice.
+        self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
+        self._codec = Codec(settings.value_bytes)
+        self._merge_group = merge_group
+
+    def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
+        """What is to be done with a group.
+
+        Parameters
+        ----------
+        group : Group
+        batch : BatchId
+        replies : list of Reply
+            To `Group.reads`.
+
+        Raises
+        ------
+        CorruptValue, IdentityClash, ParkError
+            The group cannot be written.
+        ErrorAnswer
+            A reply is an error.
+        """
+        host, chunk = group.host, group.chunk
+        values = _values(replies, (host.key, *group.keys))
+        record = self._read_record(host, values[0])
+        bits = record.bits_of(batch)
+        if bits is not None and bits != chunk.bits:
+            return Recut(bits)
+        if record.has(batch, chunk.bits, chunk.chunk_index):
+            return Applied()
+        behind_ms = record.behind_ms(batch)
+        if behind_ms > self._window_ms:
+            return Late(host.deltas.host, behind_ms, self._window_ms)
+        merged = self._merge(group, values[1:])
+        record = record.with_entry(batch, self._window_ms, chunk.bits, chunk.chunk_index)
+        ttl, pack = self._state_ttl, self._codec.pack
+        return Write(
+            [
+                (b"SETEX", host.key, self._record_ttl, pack(record.encode())),
+                *((b"SETEX", key, ttl, pack(payload)) for key, payload in zip(group.keys, merged, strict=True)),
+            ]
+        )
+
+    def _read_record(self, host: HostWork, value: bytes | None) -> HostRecord:
+        deltas = host.deltas
+        if value is None:
+            return HostRecord(deltas.tenant, deltas.host)
+        payload = self._codec.unpack(value, host.key)
+        try:
+            record = HostRecord.decode(payload)
+        except CorruptValue as error:
+            raise error.at(host.key) from None
+        stored, ours = (record.tenant, record.host), (deltas.tenant, deltas.host)
+        if stored != ours:
+            raise IdentityClash(f"hosts {stored!r} and {ours!r} have one key, {host.key!r}")
+        return record
+
+    def _merge(self, group: Group, values: Sequence[bytes | None]) -> list[bytes]:
+        deltas, members, keys = group.host.deltas, group.chunk.members, group.keys
+        if len(set(keys)) < len(keys):
+            names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
+            raise IdentityClash(f"processes of host {deltas.host!r} have one key: {names!r:.1000}")
+        payloads = [deltas.payloads[place] for place in members]
+        currents = self._codec.unpack_all(values, keys)
+        try:
+            # The core compares the identities; it does not know the keys.
+            return self._merge_group(currents, payloads)
+        except (CorruptValue, IdentityClash):
+            for key, current, payload in zip(keys, currents, payloads, strict=True):
+                self._blame(key, current, payload)
+            raise
+
+    def _blame(self, key: bytes, current: bytes | None, payload: bytes) -> None:
+        """Raise with the key if it is this value that cannot be merged."""
+        try:
+            self._merge_group([current], [payload])
+        except CorruptValue as error:
+            raise error.at(key) from None
+        except IdentityClash as error:
+            raise IdentityClash(f"{error}: key {key!r}") from None
+
+
+def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
+    for reply in replies:
+        if isinstance(reply, ReplyError) and reply.code != "WRONGTYPE":
+            raise ErrorAnswer(reply)
+    watched, *values = replies
+    if watched != b"OK":
+        raise ErrorAnswer(ReplyError(f"WATCH answered {watched!r:.100}"))
+    found: list[bytes | None] = []
+    for key, value in zip(keys, values, strict=True):
+        if not (value is None or isinstance(value, bytes)):
+            raise CorruptValue("not a string of Redis", key=key)
+        found.append(value)
+    return found
