@@ -1,173 +1,79 @@
-"""Laws of the host record: what a set with a window would say, in whatever order batches come."""
+"""The ledger: batches in any order and any number of times, and what is left of them."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from committing import NEVER, NOON_MS, a_batch, a_committer, count_of, deltas, memory_connect, record_of, state_key
-from fastfold.errors import CorruptValue
-from fastfold.ledger import CHUNK_PROCESSES, HostRecord, LedgerEntry, cut_chunks
-from fastfold.store import MemoryStore, process_digest
+from fastfold.ledger import HostRecord
+from fastfold.store import MemoryStore
 from fastfold.types import BatchId
 
-WINDOW_MS = 100
-
-ids = st.binary(min_size=8, max_size=8)
-batches = st.builds(BatchId, st.integers(0, 400), ids)
-chunks = st.integers(0, 64).flatmap(lambda bits: st.tuples(st.just(bits), st.integers(0, 2**bits - 1)))
-entries = st.lists(st.builds(lambda b, c: (b, *c), batches, chunks), max_size=30, unique=True)
+WINDOW_MS = 1000
 
 
-def build(items: list[tuple[BatchId, int, int]], window_ms: int = WINDOW_MS) -> HostRecord:
-    record = HostRecord("t", "h")
-    for batch, bits, index in items:
-        record = record.with_entry(batch, window_ms, bits, index)
-    return record
+def batches(ages_ms: st.SearchStrategy[int]) -> st.SearchStrategy[list[BatchId]]:
+    """Distinct batches, of few distinct times: the order of equal times is part of the law."""
+    return st.lists(ages_ms, min_size=1, max_size=8).map(
+        lambda ages: [a_batch(number, NOON_MS - age) for number, age in enumerate(ages)]
+    )
 
 
-@given(items=entries, tenant=st.text(max_size=8), host=st.text(max_size=8))
-def test_a_record_comes_back(items: Any, tenant: str, host: str) -> None:
-    record = HostRecord(tenant, host, build(items, 10**9).entries)
+IN_WINDOW = st.one_of(st.sampled_from([0, 1, WINDOW_MS]), st.integers(0, WINDOW_MS))
+ANY_AGE = st.one_of(IN_WINDOW, st.integers(0, 5 * WINDOW_MS))
+
+
+def deliver(data: st.DataObject, sent: list[BatchId]) -> list[BatchId]:
+    """Every batch at least once, in any order, some again."""
+    return data.draw(st.permutations([*sent, *data.draw(st.lists(st.sampled_from(sent), max_size=6))]))
+
+
+def apply(record: HostRecord, batch: BatchId) -> HostRecord:
+    """What a commit does with the record."""
+    if record.has(batch) or record.behind_ms(batch) > WINDOW_MS:
+        return record
+    return record.with_entry(batch, WINDOW_MS)
+
+
+@given(data=st.data())
+def test_any_order_and_repetition_gives_the_same_store(data: st.DataObject) -> None:
+    sent = data.draw(batches(IN_WINDOW))
+    found = []
+    for order in (sent, deliver(data, sent)):
+        store = MemoryStore(lambda: 0.0)
+        committer = a_committer(memory_connect(store), ledger_window_s=WINDOW_MS // 1000)
+        written = applied = 0
+        for batch in order:
+            result = committer.commit([deltas("a", "pq", time_s=1 + sent.index(batch))], batch, NEVER)
+            written += result.processes
+            applied += result.already_applied
+            assert result.late == ()
+        assert (written, applied) == (2 * len(sent), len(order) - len(sent))
+        found.append(store.snapshot())
+    assert found[0] == found[1]
+    assert count_of(found[0][state_key("a", "p")]) == count_of(found[0][state_key("a", "q")]) == len(sent)
+    assert {entry.id for entry in record_of(found[0].get, "a").entries} == {batch.id for batch in sent}
+
+
+@given(data=st.data())
+def test_what_is_left_depends_on_the_times_of_the_batches_alone(data: st.DataObject) -> None:
+    sent = data.draw(batches(ANY_AGE))
+    record = HostRecord("", "a")
+    for batch in deliver(data, sent):
+        record = apply(record, batch)
+    newest_ms = max(batch.time_ms for batch in sent)
+    kept = sorted((batch.time_ms, batch.id) for batch in sent if batch.time_ms >= newest_ms - WINDOW_MS)
+    assert [entry[:2] for entry in record.entries] == kept
     assert HostRecord.decode(record.encode()) == record
 
 
-@given(payload=st.binary(max_size=60))
-def test_bytes_that_are_read_are_those_that_would_be_written(payload: bytes) -> None:
-    try:
-        record = HostRecord.decode(payload)
-    except CorruptValue:
-        return
-    assert record.encode() == payload
-
-
-@given(items=entries, place=st.integers(0, 10_000), bit=st.integers(0, 7))
-def test_a_damaged_record_is_refused_or_another(items: Any, place: int, bit: int) -> None:
-    payload = bytearray(build(items).encode())
-    payload[place % len(payload)] ^= 1 << bit
-    try:
-        assert HostRecord.decode(bytes(payload)).encode() == payload
-    except CorruptValue:
-        return
-
-
-@given(data=st.data(), items=entries)
-def test_inside_the_window_the_order_does_not_show(data: st.DataObject, items: Any) -> None:
-    order = data.draw(st.permutations(items))
-    assert build(order, 10**9).encode() == build(items, 10**9).encode()
-
-
-@given(data=st.data(), items=entries)
-def test_across_the_window_only_the_newest_counts(data: st.DataObject, items: Any) -> None:
-    """Late batches refused, any order of the others ends in the same bytes, once the newest has come."""
-    if not items:
-        return
-    newest = max(batch.time_ms for batch, _, _ in items)
-    kept = [item for item in items if newest - item[0].time_ms <= WINDOW_MS]
-    record = HostRecord("t", "h")
-    for batch, bits, index in data.draw(st.permutations(items)):
-        if record.behind_ms(batch) <= WINDOW_MS:
-            record = record.with_entry(batch, WINDOW_MS, bits, index)
-    assert record.encode() == build(kept).encode()
-
-
-@settings(max_examples=25)
-@given(count=st.integers(0, 3000), salt=st.text(max_size=4))
-def test_chunks_part_the_processes(count: int, salt: str) -> None:
-    processes = [f"{salt}{number}" for number in range(count)]
-    found = cut_chunks(processes)
-    assert sorted(place for chunk in found for place in chunk.members) == list(range(count))
-    assert all(len(chunk.members) <= CHUNK_PROCESSES for chunk in found)
-    for chunk in found:
-        for place in chunk.members:
-            digest = int.from_bytes(process_digest(processes[place]), "big")
-            assert digest >> (64 - chunk.bits) == chunk.chunk_index
-    bits = found[0].bits
-    if bits:
-        assert max(len(chunk.members) for chunk in cut_chunks(processes, bits - 1)) > CHUNK_PROCESSES
-
-
-class LedgerMachine(RuleBasedStateMachine):
-    """A record beside a plain set: entries, what is late, what is gone."""
-
-    known = Bundle("known")
-
-    @initialize()
-    def start(self) -> None:
-        self.record = HostRecord("t", "h")
-        self.model: set[LedgerEntry] = set()
-
-    @rule(target=known, batch=batches, chunk=chunks)
-    def meet(self, batch: BatchId, chunk: tuple[int, int]) -> tuple[BatchId, tuple[int, int]]:
-        self.apply(batch, chunk)
-        return batch, chunk
-
-    @rule(item=known)
-    def meet_again(self, item: tuple[BatchId, tuple[int, int]]) -> None:
-        before = self.record
-        was_known = before.has(item[0], *item[1])
-        self.apply(*item)
-        if was_known:
-            assert self.record is before
-
-    @rule(item=known)
-    def store_and_read(self, item: Any) -> None:
-        self.record = HostRecord.decode(self.record.encode())
-
-    def apply(self, batch: BatchId, chunk: tuple[int, int]) -> None:
-        if any(entry[1:] == (batch.id, *chunk) for entry in self.model):
-            assert self.record.has(batch, *chunk)
-            assert self.record.bits_of(batch) in {entry.bits for entry in self.model if entry.id == batch.id}
-            return
-        assert not self.record.has(batch, *chunk)
-        newest = max((entry.time_ms for entry in self.model), default=batch.time_ms)
-        assert self.record.behind_ms(batch) == newest - batch.time_ms
-        if newest - batch.time_ms > WINDOW_MS:
-            return  # late
-        self.record = self.record.with_entry(batch, WINDOW_MS, *chunk)
-        self.model.add(LedgerEntry(batch.time_ms, batch.id, *chunk))
-        newest = max(newest, batch.time_ms)
-        self.model = {entry for entry in self.model if entry.time_ms >= newest - WINDOW_MS}
-
-    @invariant()
-    def the_record_is_the_sorted_set(self) -> None:
-        assert list(self.record.entries) == sorted(self.model)
-
-
-TestLedgerMachine = LedgerMachine.TestCase
-
-
-@pytest.mark.parametrize("window_s", [1, 3])
-@settings(max_examples=40, deadline=None)
-@given(
-    data=st.data(),
-    deliveries=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=25),
-)
-def test_deliveries_in_any_order_and_number_count_each_batch_once(
-    window_s: int, data: st.DataObject, deliveries: list[tuple[int, int]]
-) -> None:
-    """The real commit on the store in memory: batches (time, name), many times, by several workers."""
-    store = MemoryStore(lambda: 0.0)
-    workers = [a_committer(memory_connect(store), ledger_window_s=window_s, seed=seed) for seed in range(3)]
-    applied: set[tuple[int, int]] = set()
-    for second, name in deliveries:
-        worker = data.draw(st.sampled_from(workers))
-        batch = a_batch((second, name), NOON_MS + second * 1000)
-        result = worker.commit([deltas("a", "p", time_s=second)], batch, NEVER)
-        newest = max((second for second, _ in applied), default=second)
-        if (second, name) in applied and newest - second <= window_s:
-            assert (result.already_applied, result.hosts, result.late) == (1, 0, ())
-        elif newest - second > window_s:
-            assert len(result.late) == 1
-        else:
-            assert result.hosts == 1
-            applied.add((second, name))
-    snapshot = store.snapshot()
-    assert count_of(snapshot[state_key("a", "p")]) == len(applied)
-    newest = max(second for second, _ in applied)
-    held = {entry.id for entry in record_of(snapshot.get, "a").entries}
-    assert held == {a_batch(one).id for one in applied if newest - one[0] <= window_s}
+@given(data=st.data())
+def test_no_batch_is_applied_twice_whatever_the_ledger_forgot(data: st.DataObject) -> None:
+    sent = data.draw(batches(ANY_AGE))
+    record, applied = HostRecord("", "a"), []
+    for batch in deliver(data, sent):
+        before, record = record, apply(record, batch)
+        if record is not before:
+            applied.append(batch.id)
+    assert len(applied) == len(set(applied))
