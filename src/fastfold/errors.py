@@ -135,9 +135,7 @@ class Reject(ParkError):
 
     def at(self, file: str) -> Reject:
         """The same reject with the name of its file."""
-        return Reject(
-            self.reason, file=file, line=self.line, offset=self.offset, field=self.field, limit=self.limit
-        )
+        return Reject(self.reason, file=file, line=self.line, offset=self.offset, field=self.field, limit=self.limit)
 
 
 def _rebuild_reject(reason: str, facts: dict[str, object]) -> Reject:

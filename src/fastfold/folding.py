@@ -133,7 +133,7 @@ def fold(
     *,
     limits: Limits | None = None,
 ) -> States:
-    """The states of one batch file.
+    r"""The states of one batch file.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def fold(
     Examples
     --------
     >>> line = b'{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":5,"Hostname":"a","ProcessGuid":"{1}",'
-    >>> states = fold(line + b'"UtcTime":"2026-01-02 03:04:05.678","Image":"C:\\\\\\\\x.exe"}')
+    >>> states = fold(line + b'"UtcTime":"2026-01-02 03:04:05.678","Image":"C:\\\\x.exe"}')
     >>> states["a", "1"].values["counts"]
     {'process_end': 1}
     """
