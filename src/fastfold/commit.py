@@ -20,6 +20,7 @@ any other error before the   the connection is closed, the topology asked for ag
 reply of EXEC                flight starts again at WATCH: the ledger tells whether EXEC was done
 NOPERM, NOAUTH, WRONGPASS    `ConfigError`: a person must act
 a value that is not ours     nothing is written of its group; the others go on, then it is raised
+a write fails inside EXEC    `ParkError` at once: Redis rolls nothing back, so another try could lose or double
 ===========================  =========================================================================
 
 EXEC is never sent again by itself.
@@ -296,7 +297,7 @@ class Committer:
                 more = len(waiting) > 1 and self._clock() < run.deadline
                 reads = waiting[1].reads() if more else []
                 connection.send([_MULTI, *writes, _EXEC, *reads])
-                self._settle(run, group, connection.read(len(writes) + 2))
+                self._settle(run, node, group, connection.read(len(writes) + 2))
                 waiting.popleft()
                 run.faults.pop(node, None)
             run.pending += waiting
@@ -358,13 +359,20 @@ class Committer:
         self._finish(run, group)
         return []
 
-    def _settle(self, run: _Run, group: Group, answer: list[Reply]) -> None:
+    def _settle(self, run: _Run, node: Node, group: Group, answer: list[Reply]) -> None:
         """Note what the replies to packet 2 say."""
         done = answer[-1]
         # The first error is the cause; EXECABORT, the last, only says that there was one.
-        for reply in (*answer, *(done if isinstance(done, list) else ())):
+        for reply in answer:
             if isinstance(reply, ReplyError):
                 raise ErrorAnswer(reply)
+        for reply in done if isinstance(done, list) else ():
+            if isinstance(reply, ReplyError):
+                if reply.code in REFUSALS:
+                    raise ErrorAnswer(reply)
+                # Redis rolls nothing back, so the ledger may stand without its states, or they without it:
+                # another try could lose or double.
+                raise ParkError(f"{node}: a write inside EXEC failed: {reply.text}")
         if group.done:
             return
         if done is None:

@@ -362,6 +362,24 @@ def test_an_error_reply_starts_again_at_watch(store: MemoryStore, time: Time, te
     assert counts_of(store) == {state_key("a", "p"): 1}
 
 
+def test_a_write_that_fails_inside_exec_is_not_tried_again(store: MemoryStore) -> None:
+    error = ReplyError("ERR disk")
+    packets: list[Sequence[Command]] = []
+
+    def change(replies: list[Reply]) -> list[Reply]:
+        done = replies[-1]
+        return [*replies[:-1], [*done[:-1], error]] if isinstance(done, list) and done else replies
+
+    def connect(node: Node) -> Connection:
+        connection = Tapped(store.connect(), packets.append)
+        connection.change = change
+        return connection
+
+    with pytest.raises(ParkError, match="memory:6379: a write inside EXEC failed: ERR disk"):
+        a_committer(connect).commit([deltas("a", "p")], a_batch(1), NEVER)
+    assert sum(map(writes, packets)) == 1
+
+
 @pytest.mark.parametrize("code", ["NOPERM", "NOAUTH", "WRONGPASS"])
 def test_a_refusal_is_for_a_person(store: MemoryStore, code: str) -> None:
     def connect(node: Node) -> Connection:
