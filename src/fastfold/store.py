@@ -155,6 +155,11 @@ def batch_id(bucket: str, key: str, version_id: str | None, etag: str, time_ms: 
         ETag of the reply that carried the body; quotes around it do not count.
     time_ms : int
         LastModified of that reply, milliseconds since 1970 UTC.
+
+    Raises
+    ------
+    ValueError
+        If the time is before 1970.
     """
     if time_ms < 0:
         raise ValueError(f"time of a batch before 1970: {time_ms} ms")
@@ -184,7 +189,13 @@ class Codec:
         self._decompress = zstandard.ZstdDecompressor().decompress
 
     def pack(self, payload: bytes) -> bytes:
-        """The value to store for a payload."""
+        """The value to store for a payload.
+
+        Raises
+        ------
+        ParkError
+            If it is longer than the limit: it could not be read again.
+        """
         if len(payload) > self.value_bytes:
             raise ParkError(f"value too long to store: {len(payload)} bytes, limit {self.value_bytes}")
         return _HEADER + self._compress(payload)

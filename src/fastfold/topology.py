@@ -47,6 +47,11 @@ def parse_slots(reply: Reply, asked: Node) -> list[Node | None]:
     -------
     list of Node or None
         One entry per slot; ``None`` where no node serves it.
+
+    Raises
+    ------
+    Unavailable
+        If the reply is no such list.
     """
     owners: list[Node | None] = [None] * SLOTS
     if not isinstance(reply, list):
