@@ -19,10 +19,10 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -34,7 +34,7 @@ from fastfold.states import State, to_json
 from fastfold.text import escape, json_line
 from fastfold.types import FoldCounts, Limits
 
-__all__ = ["SUFFIXES", "Job", "find_files", "run"]
+__all__ = ["SUFFIXES", "Job", "PoolError", "find_files", "hold_interrupts", "run"]
 
 SUFFIXES = tuple(f".{form}{packed}" for form in ("json", "ndjson", "jsonl") for packed in ("", ".gz", ".zst"))
 """How the files of a folder end that are folded; a file that is named itself may end in anything."""
@@ -220,11 +220,39 @@ def _through(pool: Executor, engine: _Engine, names: Sequence[str], ahead: int) 
     waiting: deque[Future[_Folded] | str] = deque()
     for name in names:
         # Only this process has the standard input.
-        waiting.append(name if name == STANDARD_INPUT else pool.submit(_fold_in_pool, name))
+        with hold_interrupts():
+            waiting.append(name if name == STANDARD_INPUT else pool.submit(_fold_in_pool, name))
         if len(waiting) > ahead:
             yield _result(engine, waiting.popleft())
     while waiting:
         yield _result(engine, waiting.popleft())
+
+
+@contextmanager
+def hold_interrupts() -> Iterator[None]:
+    """Let a Ctrl-C wait until processes are started.
+
+    Ctrl-C reaches the whole group.  A child begins with SIGINT blocked as it was here, so it cannot be hit
+    before it has said that it ignores it.  Here the handlers wait too: an exception between the start of a
+    child and what it is sent would leave the child without its orders.  Blocking alone is not enough for
+    that, because another thread may take the signal and leave the handler to this one.
+    """
+    # Python's own helper process is started with the first child, and lets the signals in again: it comes first.
+    resource_tracker.ensure_running()
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    arrived: list[int] = []
+    for number in handlers:
+        signal.signal(number, lambda number, _: arrived.append(number))
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
 
 
 def _result(engine: _Engine, item: Future[_Folded] | str) -> _Folded:
@@ -357,4 +385,4 @@ def _progress(files: int) -> AbstractContextManager[_Progress]:
         return nullcontext(_Quiet())
     from fastfold.progress import Bar
 
-    return Bar(files)
+    return closing(Bar(files))

@@ -152,7 +152,7 @@ def _user(process: Process) -> _Fields:
 
 def _file(scene: Scene) -> str:
     dice = scene.dice
-    folder = dice.pick(words.FOLDERS).replace("{user}", _name(scene.process.user))
+    folder = dice.pick(words.FOLDERS).replace("{user}", scene.host.user)
     return f"{folder}\\{dice.digits(dice.between(4, 8))}.{dice.pick(words.SUFFIXES)}"
 
 

@@ -1,8 +1,8 @@
 """`fastfold inspect`: what a process did, read from Redis.
 
-Nothing is written: GET and SCAN are sent (by the demo also DBSIZE and INFO), by redis-py with its retries off.  Keys are those of
-`fastfold.store`: a state lies under ``<namespace>{<host tag>}<process tag>``, a host record under
-``<namespace>{<host tag>}``.
+Nothing is written: GET and SCAN are sent (by the demo also DBSIZE and INFO), by redis-py with its retries
+off.  Keys are those of `fastfold.store`: a state lies under ``<namespace>{<host tag>}<process tag>``, a host
+record under ``<namespace>{<host tag>}``.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -18,7 +18,6 @@ import redis
 from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
-from typing_extensions import Self
 
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
 from fastfold.exits import Exit
@@ -107,14 +106,18 @@ class Reader:
         assert fault is not None, "an address has at least one seed"
         raise fault
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close all connections."""
         self._client.close()
 
     def get(self, key: bytes) -> bytes | None:
-        """The value of a key, or ``None``."""
+        """The value of a key, or ``None``.
+
+        Raises
+        ------
+        CorruptValue
+            If it is not a string.
+        """
         with self._translated():
             try:
                 value: bytes | None = self._client.get(key)
@@ -199,7 +202,7 @@ def run(settings: Settings, query: Query, definition: str, *, as_json: bool, out
     fold = load_definition(definition)
     inspection = _Inspection(Plan(None, fold, settings.limits), fold, as_json, output)
     namespace = settings.namespace.encode()
-    with Reader(settings) as reader:
+    with closing(Reader(settings)) as reader:
         if query.scan:
             return inspection.scan(reader, namespace, query)
         if query.key is not None:

@@ -7,6 +7,7 @@ keep nothing.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ STOP_S = 5.0
 
 _PORT_TRIES = 5
 _LOOK_S = 0.05
+_ANSWER_S = 1.0
 _LOG_TAIL = 2000
 
 
@@ -87,13 +89,14 @@ class Server:
             code = self._process.poll()
             if code is not None:
                 return f"ended with exit code {code} when started"
-            try:
-                with socket.create_connection((HOST, self.port), 1.0) as connection:
-                    connection.settimeout(1.0)
-                    if answers(connection):
-                        return ""
-            except OSError:
-                pass  # not there yet
+            # Refused until it listens, and maybe cut off once while it starts.
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection((HOST, self.port), _ANSWER_S) as connection,
+            ):
+                connection.settimeout(_ANSWER_S)
+                if answers(connection):
+                    return ""
             time.sleep(_LOOK_S)
         return f"did not answer within {START_S:g} s"
 

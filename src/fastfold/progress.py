@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Protocol
+from typing import Protocol, final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
-from typing_extensions import Self
 
 __all__ = ["Bar"]
 
@@ -18,8 +16,9 @@ class _Total(Protocol):
     def events(self) -> int: ...
 
 
+@final
 class Bar:
-    """A bar over files, with the events so far; gone when the work is done."""
+    """A bar over files, with the events so far; it stands from here until `close`."""
 
     def __init__(self, files: int) -> None:
         self._console = Console(stderr=True)
@@ -34,15 +33,7 @@ class Bar:
             transient=True,
         )
         self._task = self._bar.add_task("", total=files, events=0)
-
-    def __enter__(self) -> Self:
         self._bar.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bar.stop()
 
     def say(self, line: str) -> None:
         """Print a line above the bar; the text is shown as it is, never read as markup."""
@@ -51,3 +42,7 @@ class Bar:
     def step(self, total: _Total) -> None:
         """One file is done."""
         self._bar.update(self._task, advance=1, events=total.events)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()

@@ -118,7 +118,9 @@ def test_scan_finds_every_state_and_no_host_record(stored: Stored) -> None:
 
 
 def test_scan_matches_and_stops_at_its_limit(stored: Stored) -> None:
-    stored.put(*(state("h", f"p{number}", image="C:\\Tools\\Needle.exe" if number < 3 else "x") for number in range(20)))
+    stored.put(
+        *(state("h", f"p{number}", image="C:\\Tools\\Needle.exe" if number < 3 else "x") for number in range(20))
+    )
     found = stored.inspect("--scan", "--json", "--match", "nEEDLE")
     assert {json.loads(line)["process"] for line in found.stdout.splitlines()} == {"p0", "p1", "p2"}
     limited = stored.inspect("--scan", "--json", "--limit", "4")

@@ -5,8 +5,11 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -240,3 +243,23 @@ def test_folding_needs_no_extra(tmp_path: Path) -> None:
     assert inspected.returncode == Exit.SETUP
     assert "pip install 'fastfold[worker]'" in inspected.stderr
     assert len(inspected.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_ends_all_processes_without_a_trace_of_python(tmp_path: Path) -> None:
+    ((file, _),) = write(Corpus(files=1, hosts=8, processes=60, events=12), tmp_path)
+    for number in range(60):
+        shutil.copy(file, tmp_path / f"{number}.json.gz")
+    for after_s in (0.35, 0.5, 0.7):
+        with subprocess.Popen(
+            [sys.executable, "-m", "fastfold", "fold", "--processes", "2", str(tmp_path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        ) as running:
+            time.sleep(after_s)
+            os.killpg(running.pid, signal.SIGINT)
+            _, errors = running.communicate(timeout=60)
+        # Before Python has reached our code, or after the end of the work, there is nothing of ours to say.
+        assert running.returncode in (Exit.INTERRUPTED, Exit.OK, -signal.SIGINT)
+        if running.returncode == Exit.INTERRUPTED:
+            assert errors.strip() == b"fastfold: interrupted"

@@ -220,6 +220,7 @@ cdef class Reader:
     cdef Status _end(self) noexcept nogil:
         """Parse the last line, which needs no line feed."""
         cdef Parse* p = &self.parse
+        cdef size_t end
         cdef Status status
         if self.at_start:
             self._skip_bom()
@@ -229,8 +230,12 @@ cdef class Reader:
             p.fault.offset = 0
             p.fault.limit = p.plan.record_bytes
             return RECORD_TOO_LONG
-        p.window[p.filled] = c'\n'
-        status = self._take_lines(p.filled + 1)
+        # Only a file too short to tell a byte order mark still has its line feed here.
+        end = p.filled
+        if p.window[end - 1] != c'\n':
+            p.window[end] = c'\n'
+            end += 1
+        status = self._take_lines(end)
         if status == OK:
             p.offset += p.filled
             p.filled = 0
