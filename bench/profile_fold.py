@@ -13,13 +13,14 @@ import sys
 from pathlib import Path
 
 from contenders import run_fastfold
-from inputs import ROOT, list_files, real_folder
+from inputs import ROOT, generate, list_files, real_folder
 
 _LINES = 40
 
 
 def main() -> int:
-    files = list_files([Path(name) for name in sys.argv[1:]] or [real_folder()])
+    names = [Path(name) for name in sys.argv[1:]] or [real_folder()]
+    files = list_files(names) if names[0].exists() else generate(ROOT / "build" / "generated", seed=1, files=20)
     perf = shutil.which("perf")
     if perf is not None and with_perf(perf, files):
         return 0

@@ -80,7 +80,11 @@ def read_options() -> argparse.Namespace:
 
 def choose_files(options: argparse.Namespace, made: Path) -> tuple[str, list[Path]]:
     """What to fold, in words and as files."""
-    if options.generate:
+    missing = not (options.files or options.generate or real_folder().is_dir())
+    if missing:
+        say(f"no real files in {real_folder()} (FASTFOLD_OTRF names another folder): generating some")
+    if options.generate or missing:
+        options.generate = True
         source, files = "generated files", generate(made / "generated", options.seed, options.generated_files)
     elif options.files:
         source, files = "files given", list_files(options.files)
