@@ -16,9 +16,13 @@ from contenders import run_fastfold
 from inputs import ROOT, generate, list_files, real_folder
 
 _LINES = 40
+_ONLY_FOLD = "--only-fold"
 
 
 def main() -> int:
+    if sys.argv[1:2] == [_ONLY_FOLD]:
+        run_fastfold([Path(line) for line in Path(sys.argv[2]).read_text().splitlines()])
+        return 0
     names = [Path(name) for name in sys.argv[1:]] or [real_folder()]
     files = list_files(names) if names[0].exists() else generate(ROOT / "build" / "generated", seed=1, files=20)
     perf = shutil.which("perf")
@@ -38,7 +42,7 @@ def with_perf(perf: str, files: list[Path]) -> bool:
     names = built / "profile.txt"
     names.write_text("".join(f"{path.resolve()}\n" for path in files))
     data = str(built / "profile.data")
-    job = [sys.executable, str(ROOT / "bench" / "contenders.py"), "fastfold", str(names)]
+    job = [sys.executable, __file__, _ONLY_FOLD, str(names)]
     recorded = subprocess.run(
         [perf, "record", "--quiet", "--freq", "1999", "--output", data, "--", *job],
         stdout=subprocess.DEVNULL,
