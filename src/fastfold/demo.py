@@ -112,8 +112,8 @@ def run(demo: Demo) -> Exit:
         files = _files(demo, screen, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastfold-demo-"))))
 
         screen.say("starting redis-server and an S3/SQS/SNS server on 127.0.0.1")
-        redis_server = _started(stack, start_redis())
-        cloud = _open_cloud(_started(stack, start_aws()))
+        redis_server = start_redis(stack)
+        cloud = _open_cloud(start_aws(stack))
         settings = Settings(
             queue_url=cloud.queue_url,
             buckets=(BUCKET,),
@@ -132,7 +132,7 @@ def run(demo: Demo) -> Exit:
         pod = Pod(settings, build_worker)
         with hold_interrupts():
             pod.start()
-        stack.callback(pod.stop)
+            stack.callback(pod.stop)
         figures = _Drive(pod, cloud, reader, screen).through(files)
         pod.stop()
         if figures is None:
@@ -153,11 +153,6 @@ def _files(demo: Demo, screen: Screen, folder: Path) -> list[Path]:
     screen.say(f"generating {demo.files} batch files")
     corpus = Corpus(files=demo.files, hosts=16, hosts_per_file=8, processes=25, events=10, others=0.2, seed=demo.seed)
     return [path for path, _ in write(corpus, folder)]
-
-
-def _started(stack: ExitStack, server: Server) -> Server:
-    stack.callback(server.stop)
-    return server
 
 
 @contextmanager

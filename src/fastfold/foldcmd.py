@@ -28,6 +28,7 @@ from typing import BinaryIO, Protocol
 
 from fastfold.errors import FastfoldError, ParkError, Reject
 from fastfold.exits import Exit
+from fastfold.local import hold_signals
 from fastfold.schema import load_definition, load_schema
 from fastfold.show import table
 from fastfold.states import State, to_json
@@ -230,7 +231,7 @@ def _through(pool: Executor, engine: _Engine, names: Sequence[str], ahead: int) 
 
 @contextmanager
 def hold_interrupts() -> Iterator[None]:
-    """Let a Ctrl-C wait until processes are started.
+    """Let a Ctrl-C wait until Python processes are started.
 
     Ctrl-C reaches the whole group.  A child begins with SIGINT blocked as it was here, so it cannot be hit
     before it has said that it ignores it.  Here the handlers wait too: an exception between the start of a
@@ -239,20 +240,12 @@ def hold_interrupts() -> Iterator[None]:
     """
     # Python's own helper process is started with the first child, and lets the signals in again: it comes first.
     resource_tracker.ensure_running()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
-    arrived: list[int] = []
-    for number in handlers:
-        signal.signal(number, lambda number, _: arrived.append(number))
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-        if arrived:
-            signal.raise_signal(arrived[0])
+    with hold_signals():
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
 
 
 def _result(engine: _Engine, item: Future[_Folded] | str) -> _Folded:

@@ -7,7 +7,6 @@ keep nothing.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -16,12 +15,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fastfold.errors import ConfigError, Unavailable
 
-__all__ = ["Server", "find_redis", "start_aws", "start_redis"]
+__all__ = ["Server", "find_redis", "hold_signals", "start_aws", "start_redis"]
 
 HOST = "127.0.0.1"
 START_S = 30.0
@@ -36,11 +36,33 @@ _ANSWER_S = 1.0
 _LOG_TAIL = 2000
 
 
+@contextmanager
+def hold_signals() -> Iterator[None]:
+    """Let handlers of signals wait: nothing that is started in here can be lost to an exception of theirs.
+
+    For the main thread, where handlers run.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: handler for number in numbers if callable(handler := signal.getsignal(number))}
+    arrived: list[int] = []
+    for number in handlers:
+        signal.signal(number, lambda number, _: arrived.append(number))
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
+
+
 class Server:
     """A server process, from its start until `stop`.
 
     Parameters
     ----------
+    stack : ExitStack
+        Will stop it.
     name : str
     command : sequence of str
     port : int
@@ -54,12 +76,14 @@ class Server:
         If it ends, or does not answer within `START_S`; with the end of what it wrote.
     """
 
-    def __init__(self, name: str, command: Sequence[str], port: int, answers: Callable[[socket.socket], bool]) -> None:
+    def __init__(
+        self, stack: ExitStack, name: str, command: Sequence[str], port: int, answers: Callable[[socket.socket], bool]
+    ) -> None:
         self.name = name
         self.port = port
         self._folder = tempfile.TemporaryDirectory(prefix="fastfold-")
         log = Path(self._folder.name) / "log"
-        with log.open("wb") as output:
+        with hold_signals(), log.open("wb") as output:
             self._process = subprocess.Popen(  # noqa: S603 - our own command, without a shell
                 command,
                 stdin=subprocess.DEVNULL,
@@ -68,11 +92,8 @@ class Server:
                 cwd=self._folder.name,
                 start_new_session=True,
             )
-        try:
-            fault = self._wait(answers)
-        except BaseException:
-            self.stop()
-            raise
+            stack.callback(self.stop)
+        fault = self._wait(answers)
         if fault:
             written = log.read_text(errors="replace")[-_LOG_TAIL:].strip()
             self.stop()
@@ -91,7 +112,7 @@ class Server:
                 return f"ended with exit code {code} when started"
             # Refused until it listens, and maybe cut off once while it starts.
             with (
-                contextlib.suppress(OSError),
+                suppress(OSError),
                 socket.create_connection((HOST, self.port), _ANSWER_S) as connection,
             ):
                 connection.settimeout(_ANSWER_S)
@@ -139,7 +160,7 @@ def find_redis() -> str:
     return bundled
 
 
-def start_redis() -> Server:
+def start_redis(stack: ExitStack) -> Server:
     """A single redis-server that keeps nothing on disk."""
     program = find_redis()
 
@@ -147,23 +168,25 @@ def start_redis() -> Server:
         settings = {"bind": HOST, "port": str(port), "save": "", "appendonly": "no", "maxmemory-policy": "noeviction"}
         return [program, *(part for name, value in settings.items() for part in (f"--{name}", value))]
 
-    return _start("redis-server", command, _redis_answers)
+    return _start(stack, "redis-server", command, _redis_answers)
 
 
-def start_aws() -> Server:
+def start_aws(stack: ExitStack) -> Server:
     """Moto's server: S3, SQS and SNS under one URL."""
 
     def command(port: int) -> list[str]:
         return [sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port)]
 
-    return _start("S3/SQS/SNS server", command, _http_answers)
+    return _start(stack, "S3/SQS/SNS server", command, _http_answers)
 
 
-def _start(name: str, command: Callable[[int], list[str]], answers: Callable[[socket.socket], bool]) -> Server:
+def _start(
+    stack: ExitStack, name: str, command: Callable[[int], list[str]], answers: Callable[[socket.socket], bool]
+) -> Server:
     for tries_left in reversed(range(_PORT_TRIES)):
         port = _free_port()
         try:
-            return Server(name, command(port), port, answers)
+            return Server(stack, name, command(port), port, answers)
         except Unavailable as error:
             # Between our look and its bind another may have taken the port.
             if not tries_left or "in use" not in error.reason:
