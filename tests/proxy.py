@@ -72,6 +72,9 @@ class Proxy:
                 return
             server = socket.create_connection((HOST, self._server_port), _IO_TIMEOUT_S)
             client.settimeout(_IO_TIMEOUT_S)
+            for one in (client, server):
+                # Replies pass one by one: with Nagle's algorithm each would wait for an ACK.
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets += [client, server]
             thread = threading.Thread(target=self._serve, args=(client, server), daemon=True)
             self._threads.append(thread)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import random
+import signal
 import socket
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
 
 import redis
 
 from fastfold.errors import Unavailable
-from fastfold.local import HOST, Server, find_redis
+from fastfold.local import HOST, find_redis
 
 __all__ = ["RedisCluster", "RedisServer", "wait_for"]
 
@@ -21,6 +26,9 @@ NODE_TIMEOUT_MS = 2000
 MASTERS = 3
 SLOTS = 16384
 WAIT_S = 60.0
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None)
 
 
 def wait_for(holds: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> None:
@@ -41,30 +49,59 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _answers(connection: socket.socket) -> bool:
-    connection.sendall(b"PING\r\n")
-    return connection.recv(64).startswith(b"+PONG")
+class _Process:
+    """A redis-server that keeps nothing, from its start until `stop`; it ends when the test run does."""
+
+    def __init__(self, *options: str) -> None:
+        program = find_redis()
+        for _ in range(50):
+            self.port = random.choice(PORTS)
+            if not _is_free(self.port) or not _is_free(self.port + 10000):
+                continue
+            self._folder = tempfile.TemporaryDirectory(prefix="fastfold-redis-")
+            self._process = subprocess.Popen(
+                [program, "--port", str(self.port), "--bind", HOST, "--save", "", "--appendonly", "no", *options],
+                cwd=self._folder.name,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                # Ctrl-C at the terminal is for pytest, which ends us in order.
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call into libc, found beforehand
+            )
+            if self._wait():
+                return
+            # The port has been taken meanwhile: then another is tried.
+            self.stop()
+        raise Unavailable("redis-server", "could not be started on any of 50 ports")
+
+    def _wait(self) -> bool:
+        end = time.monotonic() + WAIT_S
+        with redis.Redis(HOST, self.port, socket_timeout=5.0) as client:
+            while self._process.poll() is None and time.monotonic() < end:
+                with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
+                    # Another server may have been quicker to take the port.
+                    return bool(client.info("server")["process_id"] == self._process.pid)
+                time.sleep(0.02)
+        return False
+
+    def stop(self) -> None:
+        """End it; a second time does nothing."""
+        self._process.kill()
+        self._process.wait()
+        self._folder.cleanup()
 
 
-def _start(*options: str) -> Server:
-    """A server on a port of its own; the one of the cluster bus is looked at as well."""
-    program = find_redis()
-    for _ in range(50):
-        port = random.choice(PORTS)
-        if not _is_free(port) or not _is_free(port + 10000):
-            continue
-        # It may be taken meanwhile: then another is tried.
-        with contextlib.suppress(Unavailable):
-            command = [program, "--port", str(port), "--bind", HOST, "--save", "", "--appendonly", "no", *options]
-            return Server("redis-server", command, port, _answers)
-    raise Unavailable("redis-server", "could not be started on any of 50 ports")
+def _die_with_parent() -> None:
+    # A test run that is killed, or ended by its own time limit, runs no clean-up.
+    if sys.platform == "linux":
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class RedisServer:
     """One redis-server."""
 
     def __init__(self) -> None:
-        self._server = _start()
+        self._server = _Process()
         self.port = self._server.port
         self.url = f"redis://{HOST}:{self.port}"
 
@@ -87,10 +124,10 @@ class RedisCluster:
 
     def __init__(self) -> None:
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
-        self._servers: list[Server] = []
+        self._servers: list[_Process] = []
         try:
             for _ in range(2 * MASTERS):
-                self._servers.append(_start(*options))
+                self._servers.append(_Process(*options))
             self.ports = [server.port for server in self._servers]
             self._form()
         except BaseException:

@@ -73,6 +73,7 @@ _DIGEST_BYTES = 8
 _HOST_PERSON = b"fastfold.host"
 _PROCESS_PERSON = b"fastfold.proc"
 _BATCH_PERSON = b"fastfold.batch"
+_ABORTED_FOR = "EXECABORT Transaction discarded because of: "
 
 
 # Keys
@@ -284,8 +285,8 @@ class ReplyError:
 
     @property
     def code(self) -> str:
-        """Its first word."""
-        return self.text.partition(" ")[0]
+        """Its first word; of an EXEC refused for a reason, that of the reason."""
+        return self.text.removeprefix(_ABORTED_FOR).partition(" ")[0]
 
 
 Command = tuple[bytes, ...]

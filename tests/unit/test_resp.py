@@ -183,6 +183,19 @@ def test_an_error_reply_is_data(server: ScriptedServer, connect: Open) -> None:
     assert after == b"OK"
 
 
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("ERR what", "ERR"),
+        ("OOM", "OOM"),
+        ("EXECABORT Transaction discarded because of previous errors.", "EXECABORT"),
+        ("EXECABORT Transaction discarded because of: NOPERM no exec", "NOPERM"),
+    ],
+)
+def test_the_code_of_an_error_is_its_cause(text: str, code: str) -> None:
+    assert ReplyError(text).code == code
+
+
 def test_replies_may_arrive_in_any_pieces(server: ScriptedServer, connect: Open, stay: threading.Event) -> None:
     big = bytes(range(256)) * 1000
     server.answer(b"$256000\r\n" + big[:100_000], big[100_000:] + b"\r\n+O", b"K\r\n", stay=stay)
