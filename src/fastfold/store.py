@@ -70,9 +70,6 @@ VALUE_BYTES = 64 << 20
 _HEADER = bytes((FORMAT_VERSION, DICTIONARY_NONE))
 _ZSTD_LEVEL = 3
 _DIGEST_BYTES = 8
-_HOST_PERSON = b"fastfold.host"
-_PROCESS_PERSON = b"fastfold.proc"
-_BATCH_PERSON = b"fastfold.batch"
 _ABORTED_FOR = "EXECABORT Transaction discarded because of: "
 
 
@@ -101,12 +98,12 @@ def _tag(digest: bytes) -> bytes:
 def host_tag(tenant: str, host: str) -> bytes:
     """The eleven characters between the braces of all keys of a host."""
     identity = _prefixed(tenant) + _prefixed(host)
-    return _tag(blake2b(identity, digest_size=_DIGEST_BYTES, person=_HOST_PERSON).digest())
+    return _tag(blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.host").digest())
 
 
 def process_digest(process: str) -> bytes:
     """The 64-bit hash of a process id: its tag in the key, and its place among the chunks."""
-    return blake2b(process.encode(), digest_size=_DIGEST_BYTES, person=_PROCESS_PERSON).digest()
+    return blake2b(process.encode(), digest_size=_DIGEST_BYTES, person=b"fastfold.proc").digest()
 
 
 def process_tag(process: str) -> bytes:
@@ -165,7 +162,7 @@ def batch_id(bucket: str, key: str, version_id: str | None, etag: str, time_ms: 
     if time_ms < 0:
         raise ValueError(f"time of a batch before 1970: {time_ms} ms")
     identity = b"".join(map(_prefixed, (bucket, key, version_id or "", etag.strip('"'))))
-    return BatchId(time_ms, blake2b(identity, digest_size=_DIGEST_BYTES, person=_BATCH_PERSON).digest())
+    return BatchId(time_ms, blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.batch").digest())
 
 
 # Values
@@ -313,12 +310,11 @@ class Connection(Protocol):
 
 
 class MemoryStore:
-    """A store in memory with the semantics of Redis for the commands that the commit sends.
+    """A store in memory with the semantics of Redis for WATCH, GET, SETEX, MULTI and EXEC.
 
-    WATCH, GET, SETEX, MULTI and EXEC behave as on a real server, its oddities included: EXEC is
-    nil after *any* write to a watched key, also of the same value, and after a watched key that
-    was there has expired.  A packet is carried out as a whole when it is sent, which is one of the
-    orders a real server could choose.
+    Oddities included: EXEC is nil after *any* write to a watched key, also of the same value, and
+    after a watched key that was there has expired.  A packet is carried out as a whole when it is
+    sent, which is one of the orders a real server could choose.
 
     Parameters
     ----------
