@@ -219,10 +219,11 @@ class Transactions:
         values = _values(replies, (host.key, *group.keys))
         record = self._read_record(host, values[0])
         bits = record.bits_of(batch)
-        if bits is not None and bits != chunk.bits:
-            return Recut(bits)
-        if record.has(batch, chunk.bits, chunk.chunk_index):
-            return Applied()
+        if bits is not None:
+            if bits != chunk.bits:
+                return Recut(bits)
+            if record.has(batch, bits, chunk.chunk_index):
+                return Applied()
         behind_ms = record.behind_ms(batch)
         if behind_ms > self._window_ms:
             return Late(host.deltas.host, behind_ms, self._window_ms)
