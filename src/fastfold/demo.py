@@ -52,6 +52,9 @@ REGION = "us-east-1"
 QUEUED = 90
 """Most messages in the queue: moto's receive slows down with its depth."""
 
+READY_S = 30.0
+"""Longest wait for the workers to start."""
+
 STALLED_S = 60.0
 """Time without any message done after which the demo gives up."""
 
@@ -133,6 +136,8 @@ def run(demo: Demo) -> Exit:
         with hold_interrupts():
             pod.start()
             stack.callback(pod.stop)
+        # The clock is to measure the work, not the start of Python; a pod that does not start shows in the figures.
+        pod.wait_ready(READY_S)
         figures = _Drive(pod, cloud, reader, screen).through(files)
         pod.stop()
         if figures is None:
