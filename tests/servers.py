@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import redis
 
@@ -53,7 +54,7 @@ class _Process:
     """A redis-server that keeps nothing, from its start until `stop`; it ends when the test run does."""
 
     def __init__(self, *options: str) -> None:
-        program = find_redis()
+        program = str(Path(find_redis()).absolute())
         for _ in range(50):
             self.port = random.choice(PORTS)
             if not _is_free(self.port) or not _is_free(self.port + 10000):
