@@ -86,6 +86,9 @@ cdef uint8_t* _put_text(uint8_t* out, const TextRef* text) noexcept nogil:
 
 
 cdef void _consider_time(int64_t time, int64_t* base, int* unit) noexcept nogil:
+    if unit[0] == UNIT_COUNT:           # the first time
+        unit[0] -= 1
+        base[0] = time
     if time < base[0]:
         base[0] = time
     while time % _unit_ns[unit[0]] != 0:
@@ -98,8 +101,8 @@ cdef size_t _survey(const CPlan* plan, const View* v, int64_t* base, int* unit) 
     cdef const TextRef* member
     cdef size_t bound = 64
     cdef uint32_t i, j
-    base[0] = INT64_MAX
-    unit[0] = UNIT_COUNT - 1
+    base[0] = 0
+    unit[0] = UNIT_COUNT
     for i in range(3):
         bound += v.identity_length[i] + 5
     for i in range(plan.reducer_count):
@@ -119,8 +122,8 @@ cdef size_t _survey(const CPlan* plan, const View* v, int64_t* base, int* unit) 
             bound += v.texts[i].length + 5
         elif _is_time(reducer):
             _consider_time(<int64_t> v.numbers[i], base, unit)
-    if base[0] == INT64_MAX:
-        base[0] = 0
+    if unit[0] == UNIT_COUNT:           # there is none
+        unit[0] -= 1
     return bound
 
 
