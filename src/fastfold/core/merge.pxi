@@ -20,6 +20,21 @@ cdef bint _meet(
     return False
 
 
+cdef bint _sets_are_distinct(const CPlan* plan, const View* v) noexcept nogil:
+    """Whether no set of a view has a text twice; a merge does not rely on it, `decode` does."""
+    cdef uint16_t table[4 * MEMBER_LIMIT]
+    cdef const TextRef* members
+    cdef uint32_t i, j
+    for i in range(plan.reducer_count):
+        if v.has[i] and plan.reducers[i].op == OP_SET:
+            members = v.members + plan.reducers[i].members
+            memset(table, 0, sizeof(table))
+            for j in range(v.member_count[i]):
+                if _meet(&members[j], members, table, 4 * MEMBER_LIMIT - 1, j):
+                    return False
+    return True
+
+
 cdef void _merge_sets(const ReducerPlan* reducer, const View* a, const View* b, View* out, uint32_t i) noexcept nogil:
     """The earliest distinct members of two ordered sets.
 

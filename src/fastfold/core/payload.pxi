@@ -91,6 +91,8 @@ def decode(Plan plan not None, payload):
     memset(&again, 0, sizeof(Bytes))
     with nogil:
         status = _decode_view(&plan.c, &c, &views.a)
+        if status == OK and not _sets_are_distinct(&plan.c, &views.a):
+            status = PAYLOAD_SET
         if status == OK and not _encode_view(&plan.c, &views.a, &again):
             status = NO_MEMORY
         if status == OK and (again.size != <size_t> data.shape[0] or memcmp(again.data, &data[0], again.size) != 0):

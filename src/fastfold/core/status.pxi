@@ -38,7 +38,7 @@ _PHRASES = {
     PAYLOAD_KIND: "unknown kind, or kinds out of order",
     PAYLOAD_COUNT: "a count of nothing",
     PAYLOAD_TEXT: "a text that is empty, over its limit or no UTF-8",
-    PAYLOAD_SET: "a set that is empty, over its limit or out of order",
+    PAYLOAD_SET: "a set that is empty, over its limit, out of order or with a member twice",
     PAYLOAD_NUMBER: "number out of range",
     PAYLOAD_NOT_CANONICAL: "not canonical",
 }
