@@ -20,6 +20,8 @@ _PACKAGE = Path(fastfold.__file__).parent
 # What the states of the reference depend on, besides the files.
 _SOURCES = (
     "reference.py",
+    "reference_inflate.py",
+    "reference_records.py",
     "schema.py",
     "tables.py",
     "states.py",

@@ -16,7 +16,7 @@ LAYERS = (
     "errors exits generate_words text types",
     "config demo_screen local logs metrics notification progress retry store tables",
     "breaker health ledger resp schema",
-    "states topology transaction",
+    "reference_inflate reference_records states topology transaction",
     "_core generate_records reference show",
     "generate_shapes inflate source fetch commit",
     "folding generate keeper",
