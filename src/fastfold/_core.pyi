@@ -47,7 +47,8 @@ class Plan:
     def __init__(self, schema: Schema | None, definition: FoldDefinition, limits: Limits) -> None: ...
 
 @final
-class ParsePlan(Plan): ...
+class ParsePlan(Plan):
+    def __init__(self, schema: Schema, limits: Limits) -> None: ...
 
 @final
 class Inflater:

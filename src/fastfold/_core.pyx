@@ -31,7 +31,7 @@ import numpy
 from isal import isal_zlib
 
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Reject
-from fastfold.schema import EVENTS_PER_RECORD
+from fastfold.schema import EVENTS_PER_RECORD, FoldDefinition
 from fastfold.states import State, Text, TextSet
 from fastfold.types import COLUMNS, KINDS, OPS, FoldCounts, HostDeltas, Limits
 

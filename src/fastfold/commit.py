@@ -210,8 +210,9 @@ class Committer:
 
         Raises
         ------
-        Unavailable
-            The deadline passed.  What was committed stays; a second call does the rest.
+        Unavailable, Conflict
+            The deadline passed, after a fault or after another writer's win.  What was committed stays; a
+            second call does the rest.
         CorruptValue, IdentityClash, ParkError
             The first value that is damaged, of another identity or too long; nothing is written for its
             group, and all others are applied.
@@ -327,13 +328,16 @@ class Committer:
         for group in groups:
             group.ready_at = ready_at
 
-    def _too_late(self, run: _Run) -> Unavailable:
-        host = run.pending[0].host.deltas.host
-        server = run.last.server if isinstance(run.last, Unavailable) else "Redis"
-        why = (
-            run.last.reason if isinstance(run.last, Unavailable) else run.last or f"host {host!r} has not had its turn"
-        )
-        error = Unavailable(server, f"{why} (deadline passed)")
+    def _too_late(self, run: _Run) -> Unavailable | Conflict:
+        """Why the deadline passed: a fault, or other writers on a hot host, which is no outage."""
+        error: Unavailable | Conflict
+        if isinstance(run.last, Conflict):
+            error = Conflict(f"{run.last} (deadline passed)")
+        elif run.last is not None:
+            error = Unavailable(run.last.server, f"{run.last.reason} (deadline passed)")
+        else:
+            host = run.pending[0].host.deltas.host
+            return Unavailable("Redis", f"host {host!r} has not had its turn (deadline passed)")
         error.__cause__ = run.last
         return error
 

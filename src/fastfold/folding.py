@@ -121,7 +121,7 @@ def parse(data: bytes | memoryview, schema: Named | Schema = "sysmon", *, limits
     """
     limits = limits or Limits()
     schema = schema if isinstance(schema, Schema) else load_schema(schema)
-    parser = Parser(ParsePlan(schema, load_definition("process"), limits))
+    parser = Parser(ParsePlan(schema, limits))
     _read(parser, data, limits)
     return parser.finish()
 

@@ -53,7 +53,7 @@ def plans(files: list[bytes]) -> Callable[[], None]:
 
 def parses(files: list[bytes]) -> Callable[[], None]:
     """Batches that outlive the next one, as numpy arrays and as strings."""
-    plan = ParsePlan(schema, definition, limits)
+    plan = ParsePlan(schema, limits)
 
     def once() -> None:
         parser = Parser(plan)

@@ -191,7 +191,7 @@ def test_nothing_is_given_out_before_the_end(data: st.DataObject) -> None:
 def test_batches_have_the_events_of_the_reference(shape: str, data: st.DataObject) -> None:
     schema = SCHEMAS[shape]
     text = data.draw(texts(schema))
-    parser = Parser(ParsePlan(schema, PROCESS, LIMITS), data.draw(WINDOWS))
+    parser = Parser(ParsePlan(schema, LIMITS), data.draw(WINDOWS))
     inflater = open_inflater(text, LIMITS)
     parser.begin()
     while count := inflater.readinto(parser.window()):

@@ -21,7 +21,7 @@ from committing import (
     state_key,
 )
 from fastfold import store as store_module
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, ParkError, Unavailable
+from fastfold.errors import ConfigError, Conflict, CorruptValue, IdentityClash, ParkError, Unavailable
 from fastfold.ledger import HostRecord, cut_chunks
 from fastfold.resp import Node
 from fastfold.store import (
@@ -227,7 +227,7 @@ def test_conflicts_without_end_stop_at_the_deadline(store: MemoryStore, time: Ti
             store.put(host_key("", "a"), pack_value(HostRecord("", "a").encode()), 60)
 
     committer = a_committer(lambda node: Tapped(store.connect(), tap), clock=time, sleep=time.sleep)
-    with pytest.raises(Unavailable, match="nil"):
+    with pytest.raises(Conflict, match=r"nil .* \(deadline passed\)"):
         committer.commit([deltas("a", "p")], a_batch(1), time.now + 1)
     assert counts_of(store) == {}
 

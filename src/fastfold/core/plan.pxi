@@ -313,7 +313,16 @@ cdef class Plan:
 
 @cython.final
 cdef class ParsePlan(Plan):
-    """A plan that reads every column of the schema, for `parse`."""
+    """A plan that reads every column of a schema and folds nothing, for `Parser`.
+
+    Parameters
+    ----------
+    schema : Schema
+    limits : Limits
+    """
+
+    def __init__(self, schema, limits):
+        super().__init__(schema, FoldDefinition("nothing", 1, "", ()), limits)
 
     def _columns_read(self):
         return self.schema.columns()
