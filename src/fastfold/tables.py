@@ -147,6 +147,17 @@ class Table:
             self.fail(f"{key} is empty", key)
         return tuple(texts)
 
+    def text_lists(self, key: str) -> tuple[tuple[str, ...], ...]:
+        """A list of lists of distinct texts, none of them empty; empty when absent."""
+        if key not in self.values:
+            return ()
+        lists = []
+        for item in self._typed(key, list):
+            # Read as if it stood alone, so that it is checked, and faults are told, as any list.
+            alone = Table(self.file, self.title, {key: item}, self.lines, self.start, self.stop)
+            lists.append(alone.texts(key))
+        return tuple(lists)
+
     def table(self, key: str) -> Table:
         """A table of this table."""
         return self._part(key, 0, self._typed(key, dict), f"[{key}]")

@@ -21,6 +21,7 @@ from fastfold.schema import (
     Reducer,
     Schema,
     Source,
+    TimeSource,
     load_definition,
     load_schema,
 )
@@ -62,8 +63,7 @@ OWN = Schema(
     tenant=("org",),
     host=("host", "a.host"),
     discriminator=("type",),
-    time_paths=("at",),
-    time_form="epoch_ns",
+    times=(TimeSource(("at",), "epoch_ns"),),
     require=(
         Condition(("drop", "c.drop"), "equals", ("yes", "true"), True, "dropped"),
         Condition(("text",), "contains", ("z", "\ufffdy"), True, "text"),
@@ -72,17 +72,17 @@ OWN = Schema(
     unknown_ids=("0", "-"),
     events=(
         EventMapping(
-            ("1", "x"), "other", ("pid",), (Condition(("text",), "starts", ("a", "b")),), {"file": Source(("text",))}
+            ("1", "x"), "other", Source(("pid",), "id"), (Condition(("text",), "starts", ("a", "b")),), {"file": Source(("text",))}
         ),
         EventMapping(
             ("1", "y"),
             "pipe",
-            ("pid", "ppid"),
+            Source(("pid", "ppid"), "id"),
             (),
             {"detail": Source(("n",)), "image": Source(("text",)), "remote": Source(("ip",), "endpoint", ("n",))},
         ),
         EventMapping(
-            ("1",), "file_write", ("ppid",), (), {"file": Source(("text",)), "parent": Source(("pid",), "id")}
+            ("1",), "file_write", Source(("ppid",), "id"), (), {"file": Source(("text",)), "parent": Source(("pid",), "id")}
         ),
     ),
 )
@@ -251,9 +251,9 @@ ISO = st.one_of(
 )
 FREE = st.one_of(_pool("a", "b", "c:\\x.exe", "abcdefghij", "é" * 20), SCALARS, VALUES)
 FIELDS = sorted(
-    {path for event in SYSMON.events for source in event.columns.values() for path in (*source.paths, *source.port)}
+    {path for event in SYSMON.events for source in event.columns.values() for path in (*source.paths, *source.tail)}
 )
-ACTORS = sorted({path for event in SYSMON.events for path in event.process})
+ACTORS = sorted({path for event in SYSMON.events for path in event.process.paths})
 
 
 def _object(pairs: list[tuple[str, bytes]]) -> bytes:

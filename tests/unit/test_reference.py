@@ -25,6 +25,7 @@ from fastfold.schema import (
     Reducer,
     Schema,
     Source,
+    TimeSource,
     load_definition,
     load_schema,
 )
@@ -662,8 +663,7 @@ OWN = Schema(
     tenant=("org",),
     host=("host",),
     discriminator=("type",),
-    time_paths=("at",),
-    time_form="epoch_ns",
+    times=(TimeSource(("at",), "epoch_ns"),),
     require=(
         Condition(("drop",), "equals", ("yes",), True, "dropped"),
         Condition(("v",), "contains", ("1",), False, "v"),
@@ -671,9 +671,9 @@ OWN = Schema(
     id_form="text",
     unknown_ids=("0",),
     events=(
-        EventMapping(("a",), "other", ("pid",), (Condition(("x",), "starts", ("p", "q")),), {}),
-        EventMapping(("a", "b"), "pipe", ("pid",), (), {"detail": Source(("d",))}),
-        EventMapping(("a",), "file_open", ("pid",), (), {}),
+        EventMapping(("a",), "other", Source(("pid",), "id"), (Condition(("x",), "starts", ("p", "q")),), {}),
+        EventMapping(("a", "b"), "pipe", Source(("pid",), "id"), (), {"detail": Source(("d",))}),
+        EventMapping(("a",), "file_open", Source(("pid",), "id"), (), {}),
     ),
 )  # fmt: skip
 

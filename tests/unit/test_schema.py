@@ -16,6 +16,7 @@ from fastfold.schema import (
     Reducer,
     Schema,
     Source,
+    TimeSource,
     list_definitions,
     list_schemas,
     load_definition,
@@ -125,14 +126,14 @@ def test_a_schema_is_read_as_written(tmp_path: Path) -> None:
     assert (schema.name, schema.version, schema.description) == ("test", 3, "a test")
     assert schema.roots == ("", "data")
     assert (schema.tenant, schema.host, schema.discriminator) == (("org",), ("host",), ("type",))
-    assert (schema.time_paths, schema.time_form) == (("at",), "epoch_ms")
+    assert schema.times == (TimeSource(("at",), "epoch_ms"),)
     assert schema.require == (
         Condition(("channel",), "equals", ("x", "y"), False, "channel"),
         Condition(("hidden",), "contains", ("yes",), True, "hidden"),
     )
     assert (schema.id_form, schema.unknown_ids) == ("text", ("0", "-"))
     start, net = schema.events
-    assert (start.when, start.kind, start.process) == (("start",), "process_start", ("pid",))
+    assert (start.when, start.kind, start.process) == (("start",), "process_start", Source(("pid",), "id"))
     assert start.where == (Condition(("ok",), "starts", ("t",)),)
     assert net.when == ("net", "flow")
 
@@ -252,9 +253,9 @@ SCHEMA_FAULTS = [
     ('discriminator = ["type"]\n', "", "[record]", "discriminator is missing"),
     ('form = "epoch_ms"', 'form = "epoch"', "epoch", "form = 'epoch'; allowed: iso, epoch_s, epoch_ms"),
     ('paths = ["at"], ', "", "time =", "paths is missing"),
-    ('time = { paths = ["at"], form = "epoch_ms" }', 'time = ["at"]', "time =", "time must be a table"),
+    ('time = { paths = ["at"], form = "epoch_ms" }', 'time = ["at"]', "time =", "time must be a list of tables"),
     ('equals = ["x", "y"]', 'matches = ["x"]', "matches", "unknown key 'matches'; allowed: paths, equals"),
-    ('equals = ["x", "y"]', 'equals = ["x"], starts = ["y"]', "equals", "exactly one of equals, starts, contains"),
+    ('equals = ["x", "y"]', 'equals = ["x"], starts = ["y"]', "equals", "exactly one of equals, starts, ends, contains, has"),
     ('equals = ["x", "y"], ', "", "require", "exactly one of"),
     ('equals = ["x", "y"]', 'equals = [""]', "equals", "empty text"),
     ('negate = true', 'negate = 1', "negate", "negate must be true or false"),
@@ -269,10 +270,10 @@ SCHEMA_FAULTS = [
     ('when = ["net", "flow"]', 'when = []', "when = []", "when is empty"),
     ('process = ["pid"]\nwhere', 'where', '[[event]]', r"\[\[event\]\] 1: process is missing"),
     ('starts = ["t"] }', 'starts = ["t"], reason = "x" }', 'reason = "x"', "unknown key 'reason'"),
-    ('form = "id"', 'form = "guid"', 'form = "guid"', "form = 'guid'; allowed: text, id, endpoint"),
+    ('form = "id"', 'form = "guid"', 'form = "guid"', "form = 'guid'; allowed: text, id, endpoint, registry, words"),
     ('form = "id"', 'port = ["p"]', 'port = ["p"]', "port is only for form = 'endpoint'"),
     (', port = ["port"]', "", "endpoint", "port is missing"),
-    (', form = "endpoint"', ', forms = "endpoint"', "forms", "unknown key 'forms'; allowed: paths, form, port"),
+    (', form = "endpoint"', ', forms = "endpoint"', "forms", "unknown key 'forms'; allowed: paths, form, port, name, parts, absent"),
 ]  # fmt: skip
 
 

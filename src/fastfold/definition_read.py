@@ -1,0 +1,95 @@
+"""Fold definitions: a TOML table, checked, to a `FoldDefinition`.
+
+`fastfold.schema` finds the table and has the public names.
+"""
+
+from __future__ import annotations
+
+from fastfold.schema_types import FoldDefinition, Reducer
+from fastfold.tables import Table
+from fastfold.types import COLUMNS, KINDS, OPS
+
+__all__ = ["read_definition"]
+
+TAG_MAX = 1 << 20
+SET_LIMIT_MAX = 1024
+SET_LIMIT_DEFAULT = 64
+# At least one character of up to four bytes must survive a cut.
+TEXT_BYTES_MIN = 4
+TEXT_BYTES_MAX = 1 << 20
+TEXT_BYTES_DEFAULT = 32768
+MEMBER_BYTES_DEFAULT = 4096
+
+# Names that `states.to_json` uses beside the reducers.
+SHOWN_NAMES = ("tenant", "host", "process", "more", "cut")
+_MARKS = "marks"
+
+
+def read_definition(top: Table) -> FoldDefinition:
+    """The fold definition that the top table of a file says.
+
+    Parameters
+    ----------
+    top : Table
+
+    Raises
+    ------
+    SchemaError
+    """
+    top.only("name", "version", "description", "reducer")
+    tags: set[int] = set()
+    names: set[str] = set()
+    reducers: list[Reducer] = []
+    for part in top.tables("reducer"):
+        reducer = _reducer(part)
+        if reducer.tag in tags:
+            part.fail(f"tag {reducer.tag} is used twice", "tag")
+        if reducer.name in names:
+            part.fail(f"name {reducer.name!r} is used twice", "name")
+        tags.add(reducer.tag)
+        names.add(reducer.name)
+        reducers.append(reducer)
+    if not reducers:
+        top.fail("no [[reducer]]")
+    return FoldDefinition(
+        name=top.text("name"),
+        version=top.integer("version", 1, 1 << 16),
+        description=top.text("description", ""),
+        reducers=tuple(sorted(reducers, key=lambda r: r.tag)),
+    )
+
+
+def _reducer(table: Table) -> Reducer:
+    table.only("tag", "name", "op", "column", "kinds", "limit", "text_bytes")
+    op = table.choice("op", tuple(op for op in OPS if op != _MARKS))
+    name = table.text("name")
+    if name in SHOWN_NAMES:
+        table.fail(f"name {name!r} is taken by the format itself", name)
+    keeps_text = op in ("first", "last", "set")
+    kinds = table.texts("kinds") if "kinds" in table.values else ()
+    for kind in kinds:
+        if kind not in KINDS:
+            table.fail(f"unknown kind {kind!r}; allowed: {', '.join(KINDS)}", kind)
+    if op != "set" and "limit" in table.values:
+        table.fail("limit is only for op = 'set'", "limit")
+    if not keeps_text and "text_bytes" in table.values:
+        table.fail("text_bytes is only for op = 'first', 'last' or 'set'", "text_bytes")
+    default_bytes = MEMBER_BYTES_DEFAULT if op == "set" else TEXT_BYTES_DEFAULT
+    return Reducer(
+        tag=table.integer("tag", 1, TAG_MAX),
+        name=name,
+        op=op,
+        column=_reducer_column(table, op),
+        kinds=kinds,
+        limit=table.integer("limit", 1, SET_LIMIT_MAX, SET_LIMIT_DEFAULT) if op == "set" else 0,
+        text_bytes=table.integer("text_bytes", TEXT_BYTES_MIN, TEXT_BYTES_MAX, default_bytes) if keeps_text else 0,
+    )
+
+
+def _reducer_column(table: Table, op: str) -> str | None:
+    if op == "count":
+        if "column" in table.values:
+            table.fail("op = 'count' reads no column", "column")
+        return None
+    allowed = ("time", *COLUMNS) if op in ("min", "max") else COLUMNS
+    return table.choice("column", allowed)
