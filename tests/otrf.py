@@ -22,6 +22,7 @@ _SOURCES = (
     "reference.py",
     "reference_inflate.py",
     "reference_records.py",
+    "reference_times.py",
     "definition_read.py",
     "schema.py",
     "schema_read.py",

@@ -2,10 +2,11 @@
 
 Everything here is plain Python over `json`, `zlib` and dicts, and nothing of it runs in
 production: the tests hold the core against it, byte for byte.  It imports nothing of the core.
-Read it as the specification, in three parts::
+Read it as the specification, part by part::
 
     reference_inflate    stored file -> text
     reference_records    text -> lines -> records -> events
+    reference_times      texts of times -> nanoseconds
     reference            events -> states <-> payloads
 """
 
@@ -16,16 +17,8 @@ from collections.abc import Iterable
 
 from fastfold.errors import CorruptValue, IdentityClash
 from fastfold.reference_inflate import inflate
-from fastfold.reference_records import (
-    TIME_MAX,
-    TIME_MIN,
-    Event,
-    Identity,
-    Reading,
-    parse_lines,
-    parse_time,
-    read_lines,
-)
+from fastfold.reference_records import Event, Identity, Reading, parse_lines, read_lines
+from fastfold.reference_times import TIME_MAX, TIME_MIN, parse_time
 from fastfold.schema import FoldDefinition, Reducer, Schema
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.types import KINDS, OPS, Limits

@@ -5,10 +5,11 @@ What a record gives, in this order:
 1. a line that is too long, nested too deep, not JSON, or has invalid UTF-8 in a key: `Reject`;
 2. not an object: counted "not_object";
 3. a condition of `Schema.require` fails: counted under its reason;
-4. no mapping for the discriminator holds: counted "kind";
-5. no host: "host"; no mapping has a known process id: "process"; no time: "time";
-6. a time that cannot be read: `Reject`;
-7. no event's identity is within the limit: "identity".
+4. a string that should hold an object is not JSON: counted "embedded";
+5. no mapping for the discriminator holds: counted "kind";
+6. no host: "host"; no mapping has a known process id: "process"; no time: "time";
+7. a time that cannot be read: `Reject`;
+8. no event's identity is within the limit: "identity".
 
 Only what `Limits.text_total_bytes` bounds, the memory of the core, has no counterpart here.
 `fastfold.reference` is the whole.
@@ -21,31 +22,23 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
 
 from fastfold.errors import Reject
-from fastfold.schema import EVENTS_PER_RECORD, Condition, EventMapping, Schema, Source
+from fastfold.reference_times import parse_time
+from fastfold.schema import EVENTS_PER_RECORD, LAST, Condition, EventMapping, Schema, Source
 from fastfold.types import FoldCounts, Limits
 
 __all__ = [
-    "TIME_MAX",
-    "TIME_MIN",
     "Event",
     "Identity",
     "Reading",
     "load_record",
     "parse_lines",
-    "parse_time",
     "read_lines",
 ]
 
 Identity = tuple[str, str, str]
 
-# The smallest int64 is numpy's "not a time".
-TIME_MAX = (1 << 63) - 1
-TIME_MIN = -TIME_MAX
-
-_NS = 1_000_000_000
 _REPLACEMENT = "\ufffd"
 _BOM = b"\xef\xbb\xbf"
 
@@ -162,6 +155,12 @@ def _mark(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("fastfold.mark", _mark)
 
 
+class _Number(str):
+    """A number as it is written, told from a string."""
+
+    __slots__ = ()
+
+
 def load_record(line: bytes, depth: int) -> object:
     """The value of a line; numbers are texts as written, and odd text is not cleaned yet.
 
@@ -183,7 +182,7 @@ def load_record(line: bytes, depth: int) -> object:
             raise Reject("invalid UTF-8 in a key", offset=token.start())
     text = line.decode("utf-8", "fastfold.mark")
     try:
-        return json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+        return json.loads(text, parse_int=_Number, parse_float=_Number, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         place = len(text[: error.pos].encode()) if _is_utf8(line) else 0
         raise Reject(f"not JSON: {error.msg}", offset=place) from None
@@ -216,44 +215,70 @@ class _Fields:
         self.record = record
         self.schema = schema
 
-    def raw(self, paths: tuple[str, ...]) -> str:
-        """The text of the first alternative that is present, as it stands; empty when none is."""
+    def value(self, paths: tuple[str, ...]) -> object:
+        """The value of the first alternative that is present: has a text; ``None`` when none is."""
         for keys in self.schema.expand(paths):
             value: object = self.record
             for key in keys:
-                value = value.get(key) if isinstance(value, dict) else None
-            text = _scalar(value[0] if isinstance(value, list) and value else value)
-            if text:
-                return text
-        return ""
+                value = _below(value, key)
+            if _scalar(_first(value)):
+                return value
+        return None
+
+    def raw(self, paths: tuple[str, ...]) -> str:
+        """The text of a field as it stands; empty when absent."""
+        return _scalar(_first(self.value(paths)))
 
     def text(self, paths: tuple[str, ...]) -> str:
         return _clean(self.raw(paths))
 
-    def id(self, paths: tuple[str, ...]) -> str:
+    def words(self, paths: tuple[str, ...]) -> str:
+        """All texts of an array as they stand, with a space between; of any other value its text."""
+        value = self.value(paths)
+        items = value if isinstance(value, list) else [value]
+        return " ".join(text for item in items if (text := _scalar(item)))
+
+    def id(self, source: Source) -> str:
         """A process id in the schema's form; empty when absent or unknown."""
-        text = self.text(paths)
-        if self.schema.id_form == "guid":
-            if text.startswith("{") and text.endswith("}"):
-                text = text[1:-1]
-            text = "".join(c.lower() if c.isascii() else c for c in text)
+        if text := self.text(source.paths):
+            return self._known(self._id_form(text))
+        parts = [self._id_form(self.text((part,))) for part in source.parts]
+        if not parts or not self._known(parts[0]):
+            return ""
+        return ":".join(part for part in parts if part)
+
+    def _id_form(self, text: str) -> str:
+        if self.schema.id_form != "guid":
+            return text
+        if text.startswith("{") and text.endswith("}"):
+            text = text[1:-1]
+        return "".join(c.lower() if c.isascii() else c for c in text)
+
+    def _known(self, text: str) -> str:
         return "" if text in self.schema.unknown_ids else text
 
     def column(self, source: Source) -> str:
         if source.form == "id":
-            return self.id(source.paths)
-        address = self.text(source.paths)
-        if source.form == "text" or not address:
-            return address
-        port = self.text(source.port)
-        if not port:
-            return address
-        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+            return self.id(source)
+        text = _clean(self.words(source.paths)) if source.form == "words" else self.text(source.paths)
+        if not text or text in source.absent:
+            return ""
+        tail = self.text(source.tail)
+        if not tail:
+            return text
+        if source.form == "registry":
+            return f"{text}\\{tail}"
+        return f"[{text}]:{tail}" if ":" in text else f"{text}:{tail}"
 
     def is_odd(self, source: Source) -> bool:
-        """Whether something was replaced in the text of a column that is present."""
-        raw = self.raw(source.paths) + self.raw(source.port)
-        return bool(self.column(source)) and _clean(raw) != raw
+        """Whether something was replaced in what the text of a column that is present was made of."""
+        if not self.column(source):
+            return False
+        raw = self.words(source.paths) if source.form == "words" else self.raw(source.paths)
+        if not raw:
+            raw = " ".join(self.raw((part,)) for part in source.parts)
+        raw += self.raw(source.tail)
+        return _clean(raw) != raw
 
     def holds(self, condition: Condition) -> bool:
         text = self.text(condition.paths)
@@ -261,9 +286,27 @@ class _Fields:
             found = text in condition.values
         elif condition.op == "starts":
             found = text.startswith(condition.values)
-        else:
+        elif condition.op == "ends":
+            found = text.endswith(condition.values)
+        elif condition.op == "contains":
             found = any(value in text for value in condition.values)
+        else:
+            found = any(part.strip(" ") in condition.values for part in text.split("|"))
         return found != condition.negate
+
+
+def _below(value: object, key: str) -> object:
+    """What stands under a key of an object, or under one of the last object of an array."""
+    if not isinstance(value, dict):
+        return None
+    if not key.endswith(LAST):
+        return value.get(key)
+    array = value.get(key.removesuffix(LAST))
+    return array[-1] if isinstance(array, list) and array else None
+
+
+def _first(value: object) -> object:
+    return value[0] if isinstance(value, list) and value else value
 
 
 def _scalar(value: object) -> str:
@@ -272,16 +315,37 @@ def _scalar(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _open_embedded(record: dict[str, object], schema: Schema, depth: int) -> tuple[dict[str, object], bool]:
+    """The record with objects for the strings that hold them, and whether some string is none.
+
+    What was replaced when the string itself was cleaned does not make the texts in it odd.
+    """
+    is_bad = False
+    for name in schema.embedded:
+        text = record.get(name)
+        if isinstance(text, str) and not isinstance(text, _Number) and text:
+            try:
+                inner = load_record(_clean(text).encode(), depth)
+            except Reject:
+                inner = None
+            is_bad = is_bad or not isinstance(inner, dict)
+            record = {**record, name: inner}
+    return record, is_bad
+
+
 def _events_of(
     record: object, schema: Schema, columns: frozenset[str], limits: Limits, line: int
 ) -> tuple[list[Event], int, str]:
     """The events of a record, how many of their texts were odd, and the outcome when there are none."""
     if not isinstance(record, dict):
         return [], 0, "not_object"
+    record, is_bad = _open_embedded(record, schema, limits.depth)
     fields = _Fields(record, schema)
     for condition in schema.require:
         if not fields.holds(condition):
             return [], 0, condition.reason
+    if is_bad:
+        return [], 0, "embedded"
     mappings = _mappings_of(fields)
     if not mappings:
         return [], 0, "kind"
@@ -291,12 +355,9 @@ def _events_of(
     mappings = [mapping for mapping in mappings if fields.id(mapping.process)]
     if not mappings:
         return [], 0, "process"
-    time_text = fields.text(schema.time_paths)
-    if not time_text:
-        return [], 0, "time"
-    time_ns = parse_time(time_text, schema.time_form)
+    time_ns = _time_of(fields)
     if time_ns is None:
-        raise Reject(f"cannot be read as {schema.time_form}", field="time")
+        return [], 0, "time"
     tenant = fields.text(schema.tenant)
     events: list[Event] = []
     odd = 0
@@ -307,74 +368,30 @@ def _events_of(
         wanted = {name: source for name, source in mapping.columns.items() if name in columns}
         texts = {name: text for name, source in wanted.items() if (text := fields.column(source))}
         events.append(Event(time_ns, tenant, host, process, mapping.kind, line, texts))
-        odd += fields.is_odd(Source(schema.host)) + fields.is_odd(Source(mapping.process, "id"))
+        odd += fields.is_odd(Source(schema.host)) + fields.is_odd(mapping.process)
         odd += sum(fields.is_odd(source) for source in wanted.values())
     return events, odd, "identity"
+
+
+def _time_of(fields: _Fields) -> int | None:
+    """The time by the first source that is present; ``None`` when none is."""
+    for source in fields.schema.times:
+        if text := fields.text(source.paths):
+            time_ns = parse_time(text, source.form)
+            if time_ns is None:
+                raise Reject(f"cannot be read as {source.form}", field="time")
+            return time_ns
+    return None
 
 
 def _mappings_of(fields: _Fields) -> list[EventMapping]:
     """The mappings that hold, at most `EVENTS_PER_RECORD`, in the order of the schema."""
     discriminator = fields.text(fields.schema.discriminator)
+    if not discriminator:
+        return []
     holding = [
         mapping
         for mapping in fields.schema.events
-        if discriminator in mapping.when and all(fields.holds(condition) for condition in mapping.where)
+        if mapping.is_for(discriminator) and all(fields.holds(condition) for condition in mapping.where)
     ]
     return holding[:EVENTS_PER_RECORD]
-
-
-# --- times -----------------------------------------------------------------------------------
-
-_ISO = re.compile(
-    r"(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:Z|([+-])(\d\d):?(\d\d)| \+0000 UTC)?",
-    re.ASCII,
-)
-_SECONDS = re.compile(r"(-?)(\d{1,19})(?:\.(\d{1,9}))?", re.ASCII)
-_WHOLE = re.compile(r"-?\d{1,19}", re.ASCII)
-_EPOCH_UNITS = {"epoch_ms": 1_000_000, "epoch_us": 1_000, "epoch_ns": 1}
-_FILETIME_EPOCH = 116_444_736_000_000_000  # 1970 in steps of 100 ns since 1601
-
-
-def parse_time(text: str, form: str) -> int | None:
-    """Nanoseconds since 1970 UTC, or ``None`` when the text is not of the form or out of range.
-
-    Parameters
-    ----------
-    text : str
-    form : str
-        One of `fastfold.schema.TIME_FORMS`.
-    """
-    if form == "iso":
-        time_ns = _parse_iso(text)
-    elif form == "epoch_s":
-        found = _SECONDS.fullmatch(text)
-        time_ns = None if found is None else int(found[2]) * _NS + _fraction(found[3])
-        if time_ns is not None and found is not None and found[1]:
-            time_ns = -time_ns
-    elif _WHOLE.fullmatch(text) is None:
-        time_ns = None
-    elif form == "filetime":
-        time_ns = (int(text) - _FILETIME_EPOCH) * 100
-    else:
-        time_ns = int(text) * _EPOCH_UNITS[form]
-    return time_ns if time_ns is not None and TIME_MIN <= time_ns <= TIME_MAX else None
-
-
-def _fraction(digits: str | None) -> int:
-    return int((digits or "0").ljust(9, "0"))
-
-
-def _parse_iso(text: str) -> int | None:
-    found = _ISO.fullmatch(text)
-    if found is None:
-        return None
-    hour, minute, second = int(found[4]), int(found[5]), int(found[6])
-    ahead_hours, ahead_minutes = int(found[9] or 0), int(found[10] or 0)
-    if hour > 23 or minute > 59 or second > 59 or ahead_hours > 23 or ahead_minutes > 59:
-        return None
-    try:
-        days = date(int(found[1]), int(found[2]), int(found[3])).toordinal() - date(1970, 1, 1).toordinal()
-    except ValueError:
-        return None
-    ahead = (ahead_hours * 60 + ahead_minutes) * (-60 if found[8] == "-" else 60)
-    return (days * 86_400 + hour * 3600 + minute * 60 + second - ahead) * _NS + _fraction(found[7])

@@ -72,7 +72,11 @@ OWN = Schema(
     unknown_ids=("0", "-"),
     events=(
         EventMapping(
-            ("1", "x"), "other", Source(("pid",), "id"), (Condition(("text",), "starts", ("a", "b")),), {"file": Source(("text",))}
+            ("1", "x"),
+            "other",
+            Source(("pid",), "id"),
+            (Condition(("text",), "starts", ("a", "b")),),
+            {"file": Source(("text",))},
         ),
         EventMapping(
             ("1", "y"),
@@ -82,7 +86,11 @@ OWN = Schema(
             {"detail": Source(("n",)), "image": Source(("text",)), "remote": Source(("ip",), "endpoint", ("n",))},
         ),
         EventMapping(
-            ("1",), "file_write", Source(("ppid",), "id"), (), {"file": Source(("text",)), "parent": Source(("pid",), "id")}
+            ("1",),
+            "file_write",
+            Source(("ppid",), "id"),
+            (),
+            {"file": Source(("text",)), "parent": Source(("pid",), "id")},
         ),
     ),
 )

@@ -14,7 +14,7 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
     "errors exits generate_words text types",
-    "config demo_screen local logs metrics notification progress retry schema_types store tables",
+    "config demo_screen local logs metrics notification progress reference_times retry schema_types store tables",
     "breaker definition_read health ledger resp schema_read",
     "schema",
     "reference_inflate reference_records states topology transaction",

@@ -617,6 +617,14 @@ def test_a_malformed_time_is_rejected_as_the_field_time(text: object) -> None:
         ("epoch_ns", "-0", 0),
         ("filetime", "132478870118900000", TIME_NS),
         ("filetime", "116444736000000000", 0),
+        ("epoch_s_or_filetime", "1603413411.89", TIME_NS),
+        ("epoch_s_or_filetime", "1603413411", TIME_NS // 10**9 * 10**9),
+        ("epoch_s_or_filetime", "132478870118900000", TIME_NS),
+        ("epoch_s_or_filetime", "72057594037927937", (72057594037927937 - 116444736000000000) * 100),
+        ("epoch_s_or_filetime", "-1.5", -1_500_000_000),
+        ("audit", "1603413411.890:0", TIME_NS),
+        ("audit", "1603413411:4711", TIME_NS // 10**9 * 10**9),
+        ("audit", "1603413411.89:" + "9" * 40, TIME_NS),
     ],
 )
 def test_times_that_are_read(form: str, text: str, time_ns: int) -> None:
@@ -647,6 +655,15 @@ def test_times_that_are_read(form: str, text: str, time_ns: int) -> None:
         ("epoch_ns", "-9223372036854775808"),
         ("filetime", "1.0"),
         ("filetime", "9223372036854775807"),
+        # Just above the border the text is FILETIME, and 1829; with a point, or a sign, it is seconds out of range.
+        ("epoch_s_or_filetime", "72057594037927936"),
+        ("epoch_s_or_filetime", "133500000000000000.0"),
+        ("epoch_s_or_filetime", "-133500000000000000"),
+        ("epoch_s_or_filetime", "9" * 20),
+        ("epoch_s_or_filetime", "9" * 5000),
+        ("epoch_s_or_filetime", ""),
+        *[("audit", text) for text in ("1", "1:", ":1", "1.5:a", "1:2:3", "1.:2", "1:-2", "1:2 ", " 1:2", "1e3:2", "")],
+        ("audit", "1:\u0661"),
     ],
 )  # fmt: skip
 def test_times_that_cannot_be_read(form: str, text: str) -> None:
@@ -1015,7 +1032,7 @@ def test_every_truncation_and_every_extension_of_a_payload_is_refused() -> None:
 
 
 def test_the_reference_imports_nothing_of_the_core() -> None:
-    parts = ["reference", "reference_inflate", "reference_records"]
+    parts = ["reference", "reference_inflate", "reference_records", "reference_times"]
     modules: set[str | None] = set()
     for part in parts:
         tree = ast.parse(Path(reference.__file__).with_name(f"{part}.py").read_text(encoding="utf-8"))
@@ -1025,6 +1042,7 @@ def test_the_reference_imports_nothing_of_the_core() -> None:
         "fastfold.errors",
         "fastfold.reference_inflate",
         "fastfold.reference_records",
+        "fastfold.reference_times",
         "fastfold.schema",
         "fastfold.states",
         "fastfold.types",
