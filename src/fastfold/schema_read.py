@@ -170,7 +170,7 @@ def _embedded(top: Table) -> tuple[str, ...]:
         top.fail(f"embedded has more than {EMBEDDED} places", "embedded")
     for place in places:
         if not place or "." in place or LAST in place:
-            top.fail(f"embedded place {place!r} must be one key of the record itself", place, "embedded")
+            top.fail(f"embedded place {place!r} must be one key of the record itself", "embedded")
     return places
 
 
@@ -267,10 +267,10 @@ def _check_mappings(top: Table, schema: Schema) -> None:
 def _check_places(top: Table, schema: Schema) -> None:
     """No place of a record may have to be two things at once."""
     above: dict[tuple[str, ...], str] = {}
-    leaves: dict[tuple[str, ...], str] = {}
+    leaves: set[tuple[str, ...]] = set()
     for path in _all_paths(schema):
         for keys in schema.expand((path,)):
-            leaves.setdefault(keys, path)
+            leaves.add(keys)
             for count in range(1, len(keys)):
                 above.setdefault(keys[:count], path)
     for place, path in above.items():
@@ -278,7 +278,7 @@ def _check_places(top: Table, schema: Schema) -> None:
             top.fail(f"path {path!r}: the same key is taken as an object and as an array of them", path)
     for name in schema.embedded:
         if (name,) in leaves:
-            top.fail(f"{name!r} is embedded JSON, and cannot be a text itself", leaves[name,], name)
+            top.fail(f"{name!r} is embedded JSON, and cannot be a text itself", name)
         if (name + LAST,) in above:
             top.fail(f"{name!r} is an embedded object, not an array", above[name + LAST,], name)
         if (name,) not in above:
