@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fastfold._core import Batch as Batch
     from fastfold.folding import States as States
     from fastfold.folding import decode as decode
+    from fastfold.folding import detect_schema as detect_schema
     from fastfold.folding import encode as encode
     from fastfold.folding import fold as fold
     from fastfold.folding import merge as merge
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Batch", "States", "__version__", "decode", "encode", "fold", "merge", "parse"]
+__all__ = ["Batch", "States", "__version__", "decode", "detect_schema", "encode", "fold", "merge", "parse"]
 
 _HOMES = {"Batch": "fastfold._core"}
 

@@ -16,9 +16,11 @@ from typing import Any, NoReturn, TypeVar
 import click
 
 from fastfold import __version__
+from fastfold.clihelp import HelpGroup
 from fastfold.config import SETTINGS, Setting, load
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
+from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
 __all__ = ["cli", "main"]
@@ -41,7 +43,7 @@ class MissingExtraError(StopError):
         super().__init__(f"this needs the package {module}: pip install 'fastfold[{extra}]'")
 
 
-class _Cli(click.Group):
+class _Cli(HelpGroup):
     """A group that turns every error into one line on standard error and the exit code that is its own."""
 
     def main(
@@ -172,7 +174,12 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True, allow_dash=True))
-@click.option("--schema", default="sysmon", show_default=True, help="Record schema: a name, or a TOML file.")
+@click.option(
+    "--schema",
+    default="sysmon",
+    show_default=True,
+    help="Record schema: a name, a TOML file, or auto: recognised for each file.",
+)
 @click.option(
     "--fold", "definition", default="process", show_default=True, help="Fold definition: a name, or a TOML file."
 )
@@ -198,6 +205,9 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
     also with .gz or .zst), or - for standard input. Processes come sorted by host, then process; a summary goes to
     standard error.
 
+    With --schema auto the format of each file is told from its first records, and said on standard error; files of
+    several formats may be folded in one run, but records of two formats in one file are an error.
+
     A file with anything malformed in it counts for nothing: it is named with line, byte offset and reason, the
     others are folded, and the exit code is 1.
 
@@ -207,6 +217,8 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
       zcat batch.json.gz | fastfold fold -
       fastfold fold --processes 4 --format jsonl batches/ > states.jsonl
       fastfold fold --format jsonl batches/ | jq -r 'select(.more) | .image'
+      fastfold fold --schema auto --format jsonl batches/
+      fastfold fold --schema ./mine.toml --fold ./mine-fold.toml log.json
     """
     from fastfold import foldcmd
 
@@ -388,6 +400,10 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
     module = _needs("fastfold.demo")
     code: Exit = module.run(module.Demo(path=path, files=files, seed=seed, workers=workers, keep=keep))
     return code
+
+
+cli.add_command(schema)
+cli.add_command(definition)
 
 
 @cli.command()

