@@ -116,4 +116,4 @@ def _has_text(value: object) -> bool:
     """Present as a field is: a scalar, or an array that begins with one."""
     if isinstance(value, list):
         value = value[0] if value else None
-    return isinstance(value, bool) or (isinstance(value, str) and value != "")
+    return value != "" and isinstance(value, (str, bool, int, float))

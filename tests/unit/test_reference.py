@@ -84,7 +84,21 @@ def shape_c(event_id: int, data: Record) -> Record:
     }
 
 
-SHAPES = [shape_a, shape_b, shape_c]
+def shape_d(event_id: int, data: Record) -> Record:
+    """Azure Monitor: the fields are JSON text inside a string."""
+    data = dict(data)
+    if "UtcTime" in data:
+        data["UtcTime"] = data["UtcTime"].replace(" ", "T") + "0000Z"
+    return {
+        "TimeGenerated": "2020-10-23T00:36:52.21Z",
+        "Computer": "WS5.shire.com",
+        "EventID": event_id,
+        "Channel": CHANNEL,
+        "EventData": json.dumps(data),
+    }
+
+
+SHAPES = [shape_a, shape_b, shape_c, shape_d]
 
 
 def line(record: object) -> bytes:
