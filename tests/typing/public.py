@@ -49,6 +49,8 @@ assert_type(states.counts.no_process, dict[str, int])
 assert_type(states.payloads, dict[tuple[str, str, str], bytes])
 assert_type(fastfold.fold(data, load_schema("sysmon"), load_definition("process")), States)
 states["host"]  # type: ignore[index]
+assert_type(fastfold.detect_schema(data), str)
+fastfold.fold(data, schema="auto")
 
 # merge
 assert_type(fastfold.merge(states, states), States)

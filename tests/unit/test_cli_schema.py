@@ -305,6 +305,16 @@ def test_every_file_is_read_as_what_it_is(processes: str, tmp_path: Path) -> Non
     assert "5 files (2 rejected), 4 records" in result.stderr
 
 
+def test_standard_input_is_recognised() -> None:
+    pytest.importorskip("fastfold._core", reason="the core is not built")
+    result = CliRunner().invoke(
+        cli, ["fold", "--schema", "auto", "--format", "jsonl", "-"], input=json.dumps(FALCON).encode()
+    )
+    assert result.exit_code == Exit.OK
+    assert json.loads(result.stdout)["process"] == "9007199254740993"
+    assert result.stderr.splitlines()[0] == "standard input: read as crowdstrike"
+
+
 def test_the_library_recognises_too(caplog: pytest.LogCaptureFixture) -> None:
     pytest.importorskip("fastfold._core", reason="the core is not built")
     import fastfold

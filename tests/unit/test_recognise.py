@@ -11,6 +11,7 @@ import zstandard
 from fastfold.errors import Reject
 from fastfold.recognise import HEAD_BYTES, HEAD_RECORDS, looks_like, recognise
 from fastfold.schema import list_schemas, load_schema
+from otrf import real_files
 
 # A record of each format, as bare as one can be told from.
 RECORDS: dict[str, list[dict[str, object]]] = {
@@ -138,3 +139,15 @@ def test_a_damaged_file_is_rejected() -> None:
     data = gzip.compress(lines(*RECORDS["ocsf"] * 3))
     with pytest.raises(Reject, match="compressed offset"):
         detect(data[:-12])
+
+
+def test_real_files_are_sysmon_or_nothing_we_know() -> None:
+    """Also those that begin with records of other channels; two are of Azure's Syslog and VMConnection tables."""
+    detect = pytest.importorskip("fastfold.folding", reason="the core is not built").detect_schema
+    unknown = {"syslog", "vminsights"}
+    for path in real_files():
+        if path.name.partition("_")[0] in unknown:
+            with pytest.raises(Reject, match="of a known format"):
+                detect(path.read_bytes())
+        else:
+            assert detect(path.read_bytes()) == "sysmon"
