@@ -22,10 +22,28 @@ cdef extern from "core/scan.h" nogil:
         FF_SCAN_CONTROL
         FF_SCAN_ESCAPE
         FF_SCAN_UNTERMINATED
-    ctypedef int (*ff_scan_fn)(
-        const uint8_t* text, uint32_t length, uint32_t* tokens, uint32_t* token_count, uint32_t* error_at
-    ) noexcept nogil
+    ctypedef struct ff_tokens:
+        uint32_t* tokens
+        uint32_t* lines
+        uint32_t token_count
+        uint32_t line_count
+        uint32_t error_at
+    ctypedef int (*ff_scan_fn)(const uint8_t* text, uint32_t length, ff_tokens* result) noexcept nogil
     ff_scan_fn ff_scan_named(const char* name)
+
+
+cdef extern from "core/shape.h" nogil:
+    enum:
+        FF_PART_BYTES
+    ctypedef struct ff_part:
+        uint16_t token
+        uint16_t skip
+        uint16_t length
+    ctypedef int (*ff_shape_fits_fn)(
+        const uint8_t* text, const uint32_t* tokens, const ff_part* parts, const uint8_t* bytes, uint32_t count
+    ) noexcept nogil
+    ff_shape_fits_fn ff_shape_fits_for(const char* name)
+    bint ff_same_head(const uint8_t* a, const uint8_t* b, uint32_t length)
 
 
 cdef extern from *:
@@ -105,7 +123,7 @@ ctypedef struct RawText:
     uint32_t at         # in Strings.raw_bytes
     uint32_t length
     uint32_t code
-    uint8_t form
+    uint8_t form        # number of a FormPlan
     uint8_t odd
 
 
@@ -146,7 +164,8 @@ ctypedef struct KeyEntry:
     int16_t child       # node of the keys below, or NOWHERE
     uint16_t below      # slots below: [below, below_end)
     uint16_t below_end
-    uint16_t used
+    uint8_t used
+    uint8_t is_last     # `child` is for the last element of an array, not for an object
 
 
 ctypedef struct Node:
@@ -173,22 +192,54 @@ ctypedef struct Test:
     uint16_t reason
 
 
+ctypedef struct FormPlan:
+    # What a raw text is to become.  Raw texts are remembered with the number of their form.
+    uint8_t is_id
+    uint16_t first_absent       # literals that count as absent
+    uint16_t absent_count
+
+
+ctypedef struct TimePlan:
+    Field field
+    uint8_t form
+
+
+ctypedef struct IdPlan:
+    Field field
+    uint16_t first_part         # where the field is absent: parts are fields part_fields[first_part ..]
+    uint16_t part_count
+
+
 ctypedef struct ColumnPlan:
     uint8_t column
+    uint8_t kind                # SOURCE_TEXT, ...
     uint8_t form
     uint16_t memo
-    Field field
-    Field port
+    IdPlan id                   # the paths, whatever the kind
+    Field tail
 
 
 ctypedef struct Mapping:
     uint8_t kind
-    Field process
+    IdPlan process
     uint16_t memo
     uint16_t first_test
     uint16_t test_count
     uint16_t first_column
     uint16_t column_count
+
+
+ctypedef struct Wildcard:
+    Literal text
+    uint16_t mapping
+    uint8_t is_end              # `text` is how the discriminator ends, else how it starts
+
+
+ctypedef struct Embedded:
+    int16_t slot                # of the string
+    int16_t child               # node of the keys in it
+    uint16_t below
+    uint16_t below_end
 
 
 ctypedef struct ReducerPlan:
@@ -214,16 +265,20 @@ ctypedef struct CPlan:
     uint16_t require_count      # the first tests are those every record must pass
     int16_t kinds_node          # discriminator text -> first mapping list
     uint16_t* mapping_lists     # count, then numbers of mappings
+    Wildcard* wildcards         # in the order of the mappings
+    uint16_t wildcard_count
     Mapping* mappings
     ColumnPlan* columns
+    FormPlan* forms             # FORM_TEXT, FORM_ID, then those with texts that count as absent
+    Field* part_fields
+    Embedded* embedded
+    uint16_t embedded_count
+    TimePlan* times
+    uint16_t time_count
     Field tenant
     Field host
     Field discriminator
-    Field time
-    uint8_t time_form
     uint8_t id_form
-    uint16_t first_unknown      # literals of ids that are no process
-    uint16_t unknown_count
     uint16_t memo_count
     uint16_t reason_count
     # fold
@@ -253,6 +308,58 @@ ctypedef struct EventRow:
     uint32_t columns[14]
 
 
+ctypedef struct ShapeScalar:
+    # A bare value of a shape, with the text it had last: most are the same from record to record.
+    uint16_t token
+    int16_t slot                # or NOWHERE
+    uint16_t behind_bracket     # bytes from the bracket of the array whose first element it is; else 0
+    uint8_t known               # bytes in `last`, with the one behind the value; 0 when too long
+    uint32_t length
+    uint8_t last[32]
+
+
+ctypedef struct ShapeText:
+    # A wanted string of a shape.
+    uint16_t token
+    int16_t slot
+    uint16_t behind_bracket
+
+
+ctypedef struct Shape:
+    uint32_t token_count
+    int32_t node
+    uint32_t part_count
+    uint32_t scalar_count
+    uint32_t text_count
+    ff_part* parts
+    uint8_t* part_bytes
+    ShapeScalar* scalars
+    ShapeText* texts
+
+
+ctypedef struct Shapes:
+    ff_shape_fits_fn fits
+    Shape** ways                # SHAPE_SETS x SHAPE_WAYS, the one met last first; NULL = none
+    uint64_t learned
+    uint64_t met
+    # where a shape is put together
+    Bytes parts
+    Bytes part_bytes
+    Bytes scalars
+    Bytes texts
+
+
+ctypedef struct Slot:
+    # A wanted value: present in the record when `epoch` is the record's.
+    uint32_t epoch
+    uint32_t length
+    const uint8_t* text
+    const uint8_t* bracket      # of the array whose first element it is, or NULL
+    # Where its value lies in records of this shape, be it empty or null: `writer_epoch` says whether anywhere.
+    uint32_t writer_epoch
+    uint32_t writer             # token of the record
+
+
 ctypedef struct Parse:
     const CPlan* plan
     ff_scan_fn scan
@@ -260,17 +367,20 @@ ctypedef struct Parse:
     uint8_t* window
     size_t window_room
     size_t filled
-    uint32_t* tokens
+    ff_tokens scanned
     size_t token_room
-    # values of the record in work: present where the epoch is the record's
-    uint32_t epoch
-    uint32_t* slot_epoch
-    uint32_t* slot_at
-    uint32_t* slot_length
+    uint32_t epoch              # of the record in work: nothing is cleared between records
+    Slot* slots
     uint32_t* entry_epoch
+    Shapes shapes
+    # JSON that was inside a string
+    Bytes embedded
+    ff_tokens embedded_scanned
+    size_t embedded_token_room
     uint32_t* memos             # per column of a mapping: 1 + the raw text met last
     uint8_t time_text[40]
     uint32_t time_length
+    uint32_t time_number        # of its TimePlan
     int64_t time_ns
     Strings strings
     Pairs hosts

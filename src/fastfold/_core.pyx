@@ -11,7 +11,8 @@ Read it in the order of its units; each uses only those above it::
     inflate   gzip through ISA-L
     table     numbered texts and pairs
     plan      a schema and a fold definition, compiled
-    walk      tokens to records           parse   records to event rows
+    walk      tokens to wanted values     shape   the same for records laid out like one before
+    parse     records to event rows
     codec     states to and from their payload          merge   two states to one
     fold      event rows to states
 
@@ -31,7 +32,15 @@ import numpy
 from isal import isal_zlib
 
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Reject
-from fastfold.schema import EVENTS_PER_RECORD, FoldDefinition
+from fastfold.schema_types import (
+    CONDITION_OPS,
+    EVENTS_PER_RECORD,
+    LAST,
+    OUTCOMES,
+    SOURCE_FORMS,
+    TIME_FORMS,
+    FoldDefinition,
+)
 from fastfold.states import State, Text, TextSet
 from fastfold.types import COLUMNS, KINDS, OPS, FoldCounts, HostDeltas, Limits
 
@@ -39,7 +48,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free, realloc
+from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
 __all__ = (
@@ -73,6 +82,7 @@ include "core/inflate.pxi"
 include "core/table.pxi"
 include "core/plan.pxi"
 include "core/walk.pxi"
+include "core/shape.pxi"
 include "core/parse.pxi"
 include "core/codec.pxi"
 include "core/merge.pxi"

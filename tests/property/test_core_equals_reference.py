@@ -116,7 +116,7 @@ def test_many_events_of_one_process_fold_the_same(fold: str, given_events: list[
 _FILE_WRITE = EventMapping(
     ("w",),
     "file_write",
-    ("pid",),
+    Source(("pid",), "id"),
     (),
     {name: Source((name,)) for name in ("file", "image", "user", "detail")},
 )

@@ -21,13 +21,25 @@ cdef enum:
     EVENTS_MOST = 2         # schema.EVENTS_PER_RECORD, checked below
     MEMBER_LIMIT = 1024     # room for set members, a power of two; schema.py holds definitions to it
 
+    SHAPE_SETS = 128
+    SHAPE_WAYS = 8
+    SHAPE_TOKENS = 4096     # of the longest record that is remembered as a shape
+    SHAPES_FREE = 64        # that are learned before they must have paid
+
     FORM_TEXT = 0
     FORM_ID = 1
-    FORM_ENDPOINT = 2
+
+    SOURCE_TEXT = 0
+    SOURCE_ID = 1
+    SOURCE_ENDPOINT = 2
+    SOURCE_REGISTRY = 3
+    SOURCE_WORDS = 4
 
     TEST_EQUALS = 0
     TEST_STARTS = 1
-    TEST_CONTAINS = 2
+    TEST_ENDS = 2
+    TEST_CONTAINS = 3
+    TEST_HAS = 4
 
     TIME_ISO = 0
     TIME_EPOCH_S = 1
@@ -35,6 +47,8 @@ cdef enum:
     TIME_EPOCH_US = 3
     TIME_EPOCH_NS = 4
     TIME_FILETIME = 5
+    TIME_EPOCH_S_OR_FILETIME = 6
+    TIME_AUDIT = 7
 
     OP_COUNT = 0
     OP_MIN = 1
@@ -44,16 +58,12 @@ cdef enum:
     OP_LAST = 5
     OP_SET = 6
 
-cdef dict _FORMS = {"text": FORM_TEXT, "id": FORM_ID, "endpoint": FORM_ENDPOINT}
-cdef dict _TESTS = {"equals": TEST_EQUALS, "starts": TEST_STARTS, "contains": TEST_CONTAINS}
-cdef dict _TIMES = {
-    "iso": TIME_ISO,
-    "epoch_s": TIME_EPOCH_S,
-    "epoch_ms": TIME_EPOCH_MS,
-    "epoch_us": TIME_EPOCH_US,
-    "epoch_ns": TIME_EPOCH_NS,
-    "filetime": TIME_FILETIME,
-}
+# Positions in the words of schema_types.py are the numbers above.
+cdef tuple _SOURCES = ("text", "id", "endpoint", "registry", "words")
+cdef tuple _TESTS = ("equals", "starts", "ends", "contains", "has")
+cdef tuple _TIMES = (
+    "iso", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "epoch_s_or_filetime", "audit"
+)
 
 # Outcomes of records without an event that the core itself tells; those of `require` follow.
 cdef enum:
@@ -63,9 +73,10 @@ cdef enum:
     OUTCOME_PROCESS = 3
     OUTCOME_TIME = 4
     OUTCOME_IDENTITY = 5
-    OUTCOME_REQUIRE = 6
+    OUTCOME_EMBEDDED = 6
+    OUTCOME_REQUIRE = 7
 
-cdef tuple _OUTCOMES = ("not_object", "kind", "host", "process", "time", "identity")
+cdef tuple _OUTCOMES = ("not_object", "kind", "host", "process", "time", "identity", "embedded")
 
 #: Fields of ``Batch.events`` with their dtypes and byte offsets; 80 bytes a row.
 EVENT_FIELDS = (
@@ -93,6 +104,8 @@ cdef int _check_layout() except -1:
         raise ImportError("fastfold: columns or kinds of types.py are not those the core was built for")
     if OPS.index("count") != OP_COUNT or OPS.index("set") != OP_SET:
         raise ImportError("fastfold: the numbers of the ops differ from types.OPS")
+    if (_SOURCES, _TESTS, _TIMES, _OUTCOMES) != (SOURCE_FORMS, CONDITION_OPS, TIME_FORMS, OUTCOMES):
+        raise ImportError("fastfold: the words of schemas are not those the core was built for")
     if EVENTS_PER_RECORD != EVENTS_MOST:
         raise ImportError("fastfold: EVENTS_PER_RECORD of schema.py is not what the core was built for")
     return 0

@@ -22,37 +22,53 @@ cdef uint64_t _key_hash(const uint8_t* key, uint32_t length) noexcept nogil:
 
 
 class _Builder:
-    """Collects the arrays of a plan; `tree` is nested dicts of key -> _Key."""
+    """Collects the arrays of a plan; `tree` is nested dicts of key -> [is wanted, keys below]."""
 
     def __init__(self, schema):
         self.schema = schema
         self.tree = {}
         self.leaves = {}
+        self.embedded = {}
         self.alternatives = []
         self.fields = {}
         self.keys = bytearray()
         self.literals = []
         self.tests = []
         self.columns = []
-        self.mappings = []
+        self.part_fields = []
+        self.forms = {}
         self.memos = 0
+        self.form(())
 
-    def collect(self, paths):
-        """Note every way to a field before slots are numbered."""
-        for sequence in self.schema.expand(paths):
-            *parents, last = sequence
-            below = self.tree
-            for key in parents:
-                below = below.setdefault(key, [False, {}])[1]
-            below.setdefault(last, [False, {}])[0] = True
+    def collect(self, *fields):
+        """Note every way to fields before slots are numbered."""
+        for paths in fields:
+            for sequence in self.schema.expand(paths):
+                *parents, last = sequence
+                below = self.tree
+                for key in parents:
+                    below = below.setdefault(key, [False, {}])[1]
+                below.setdefault(last, [False, {}])[0] = True
 
-    def number(self, tree, prefix, slot):
-        """Number the slots depth first: what lies below a key is one range."""
+    def collect_source(self, source):
+        self.collect(source.paths, source.tail, *((part,) for part in source.parts))
+
+    def number(self):
+        """Number the slots depth first, so that what lies below a key is one range; how many there are."""
+        slot = self._number(self.tree, (), 0)
+        # The strings that hold JSON have slots of their own: what is below them is not theirs.
+        for name in self.schema.embedded:
+            if name in self.tree:
+                self.embedded[name] = slot
+                slot += 1
+        return slot
+
+    def _number(self, tree, prefix, slot):
         for key, (is_wanted, below) in tree.items():
             if is_wanted:
                 self.leaves[(*prefix, key)] = slot
                 slot += 1
-            slot = self.number(below, (*prefix, key), slot)
+            slot = self._number(below, (*prefix, key), slot)
         return slot
 
     def field(self, paths):
@@ -63,17 +79,56 @@ class _Builder:
             self.alternatives += slots
         return self.fields[paths]
 
+    def parts(self, source):
+        """(first, count) of the fields that make an id."""
+        first = len(self.part_fields)
+        self.part_fields += [self.field((part,)) for part in source.parts]
+        return first, len(source.parts)
+
     def literal_range(self, texts):
         first = len(self.literals)
         for text in texts:
-            data = text.encode()
-            self.literals.append((len(self.keys), len(data)))
-            self.keys += data
+            self.literals.append(self.literal(text))
         return first, len(texts)
+
+    def literal(self, text):
+        data = text.encode()
+        self.keys += data
+        return len(self.keys) - len(data), len(data)
+
+    def form(self, absent):
+        """Number of the form of texts of which some count as absent."""
+        if absent not in self.forms:
+            # FORM_TEXT and FORM_ID are 0 and 1.
+            self.forms[absent] = len(self.forms) + 1 if self.forms else FORM_TEXT
+        return self.forms[absent]
 
     def memo(self):
         self.memos += 1
         return self.memos - 1
+
+
+def _lists_of(events):
+    """Numbers of the mappings for every discriminator named in full, and (text, is_end, mapping) of the others."""
+    lists = {}
+    wildcards = []
+    for number, event in enumerate(events):
+        for value in event.when:
+            if value.startswith("*"):
+                wildcards.append((value.removeprefix("*"), 1, number))
+            elif value.endswith("*"):
+                wildcards.append((value.removesuffix("*"), 0, number))
+            else:
+                lists[value] = []
+    for value, numbers in lists.items():
+        numbers += [n for n, event in enumerate(events) if any(_reaches(when, value) for when in event.when)]
+    return lists, wildcards
+
+
+def _reaches(when, value):
+    if when.startswith("*"):
+        return value.endswith(when.removeprefix("*"))
+    return value.startswith(when.removesuffix("*")) if when.endswith("*") else value == when
 
 
 cdef void* _allocate(list kept, size_t bytes) except NULL:
@@ -88,6 +143,13 @@ cdef Field _field(builder, paths):
     cdef Field field
     field.first, field.count = builder.field(paths)
     return field
+
+
+cdef IdPlan _id_plan(builder, source):
+    cdef IdPlan plan
+    plan.field = _field(builder, source.paths)
+    plan.first_part, plan.part_count = builder.parts(source)
+    return plan
 
 
 cdef class Plan:
@@ -167,19 +229,16 @@ cdef class Plan:
         schema = self.schema
         builder = _Builder(schema)
         read = self._columns_read()
-        for paths in (schema.tenant, schema.host, schema.discriminator, schema.time_paths):
-            builder.collect(paths)
-        for condition in schema.require:
-            builder.collect(condition.paths)
+        builder.collect(schema.tenant, schema.host, schema.discriminator)
+        builder.collect(*(time.paths for time in schema.times))
+        builder.collect(*(condition.paths for condition in schema.require))
         for event in schema.events:
-            builder.collect(event.process)
-            for condition in event.where:
-                builder.collect(condition.paths)
+            builder.collect_source(event.process)
+            builder.collect(*(condition.paths for condition in event.where))
             for column, source in event.columns.items():
                 if column in read:
-                    builder.collect(source.paths)
-                    builder.collect(source.port)
-        self.c.slot_count = builder.number(builder.tree, (), 0)
+                    builder.collect_source(source)
+        self.c.slot_count = builder.number()
         self._compile_nodes(builder)
         self._compile_events(builder, read)
         self._store(builder)
@@ -192,25 +251,27 @@ cdef class Plan:
         trees = [((), builder.tree)]
         tables = []
         for number, (prefix, tree) in enumerate(trees):   # grows while it is walked
-            keys = []
+            keys = {}
             for key, (is_wanted, below) in tree.items():
-                child = NOWHERE
+                path = (*prefix, key)
+                is_last = key.endswith(LAST)
+                # A key and the same with "[-1]" are one in the record.
+                entry = keys.setdefault(key.removesuffix(LAST) if is_last else key, [NOWHERE, NOWHERE, 0, 0, 0])
+                if is_wanted:
+                    entry[0] = builder.leaves[path]
                 if below:
-                    child = len(trees)
-                    trees.append(((*prefix, key), below))
-                under = [slot for path, slot in builder.leaves.items() if path[: len(prefix) + 1] == (*prefix, key)]
-                wanted = builder.leaves[(*prefix, key)] if is_wanted else NOWHERE
-                under = [slot for slot in under if slot != wanted]
-                keys.append((key.encode(), wanted, child, min(under, default=0), max(under, default=-1) + 1))
-            tables.append(keys)
-        lists = {}
-        for number, event in enumerate(builder.schema.events):
-            for value in event.when:
-                lists.setdefault(value, []).append(number)
+                    under = [slot for leaf, slot in builder.leaves.items() if leaf[: len(path)] == path and leaf != path]
+                    entry[1:] = len(trees), min(under), max(under) + 1, is_last
+                    trees.append((path, below))
+                if not prefix and key in builder.embedded:
+                    entry[0] = builder.embedded[key]
+            tables.append([(key.encode(), *entry) for key, entry in keys.items()])
+        self._compile_embedded(builder, tables[0])
+        lists, wildcards = _lists_of(builder.schema.events)
         flat = []
         keys = []
         for value, numbers in lists.items():
-            keys.append((value.encode(), len(flat), NOWHERE, 0, 0))
+            keys.append((value.encode(), len(flat), NOWHERE, 0, 0, 0))
             flat += [len(numbers), *numbers]
         self.c.kinds_node = len(tables)
         tables.append(keys)
@@ -218,6 +279,22 @@ cdef class Plan:
         self.c.mapping_lists = <uint16_t*> _allocate(self.kept, len(flat) * sizeof(uint16_t))
         for number, value in enumerate(flat):
             self.c.mapping_lists[number] = value
+        self.c.wildcard_count = len(wildcards)
+        self.c.wildcards = <Wildcard*> _allocate(self.kept, len(wildcards) * sizeof(Wildcard))
+        for number, (text, is_end, mapping) in enumerate(wildcards):
+            self.c.wildcards[number].text.at, self.c.wildcards[number].text.length = builder.literal(text)
+            self.c.wildcards[number].is_end = is_end
+            self.c.wildcards[number].mapping = mapping
+
+    def _compile_embedded(self, builder, root):
+        self.c.embedded_count = len(builder.embedded)
+        self.c.embedded = <Embedded*> _allocate(self.kept, len(builder.embedded) * sizeof(Embedded))
+        found = [entry for entry in root if entry[0].decode() in builder.embedded]
+        for number, (_, slot, child, below, below_end, _) in enumerate(found):
+            self.c.embedded[number].slot = slot
+            self.c.embedded[number].child = child
+            self.c.embedded[number].below = below
+            self.c.embedded[number].below_end = below_end
 
     def _store_nodes(self, builder, tables):
         cdef KeyEntry* entry
@@ -232,7 +309,7 @@ cdef class Plan:
             size = sizes[number]
             self.c.nodes[number].first = first
             self.c.nodes[number].mask = size - 1
-            for data, slot, child, below, below_end in keys:
+            for data, slot, child, below, below_end, is_last in keys:
                 padded = data + bytes(8)
                 view = padded
                 place = <uint32_t> _key_hash(&view[0], len(data)) & (size - 1)
@@ -246,6 +323,7 @@ cdef class Plan:
                 entry.child = child
                 entry.below = below
                 entry.below_end = below_end
+                entry.is_last = is_last
                 builder.keys += data
             first += size
 
@@ -262,7 +340,7 @@ cdef class Plan:
         for number, event in enumerate(schema.events):
             mapping = &self.c.mappings[number]
             mapping.kind = KINDS.index(event.kind)
-            mapping.process = _field(builder, event.process)
+            mapping.process = _id_plan(builder, event.process)
             mapping.memo = builder.memo()
             mapping.first_test = len(builder.tests)
             mapping.test_count = len(event.where)
@@ -275,30 +353,40 @@ cdef class Plan:
 
     def _store(self, builder):
         cdef uint32_t number
-        schema = builder.schema
+        cdef ColumnPlan* plan
+        schema = self.schema
         self.c.tenant = _field(builder, schema.tenant)
         self.c.host = _field(builder, schema.host)
         self.c.discriminator = _field(builder, schema.discriminator)
-        self.c.time = _field(builder, schema.time_paths)
-        self.c.time_form = _TIMES[schema.time_form]
+        self.c.time_count = len(schema.times)
+        self.c.times = <TimePlan*> _allocate(self.kept, len(schema.times) * sizeof(TimePlan))
+        for number, time in enumerate(schema.times):
+            self.c.times[number].field = _field(builder, time.paths)
+            self.c.times[number].form = _TIMES.index(time.form)
         self.c.id_form = schema.id_form == "guid"
-        self.c.first_unknown, self.c.unknown_count = builder.literal_range(schema.unknown_ids)
         self.c.tests = <Test*> _allocate(self.kept, len(builder.tests) * sizeof(Test))
         for number, (condition, reason) in enumerate(builder.tests):
             self.c.tests[number].field = _field(builder, condition.paths)
-            self.c.tests[number].op = _TESTS[condition.op]
+            self.c.tests[number].op = _TESTS.index(condition.op)
             self.c.tests[number].negate = condition.negate
             self.c.tests[number].reason = reason
             self.c.tests[number].first, self.c.tests[number].count = builder.literal_range(condition.values)
         self.c.columns = <ColumnPlan*> _allocate(self.kept, len(builder.columns) * sizeof(ColumnPlan))
         for number, (column, source, memo) in enumerate(builder.columns):
-            self.c.columns[number].column = column
-            self.c.columns[number].form = _FORMS[source.form]
-            self.c.columns[number].memo = memo
-            self.c.columns[number].field = _field(builder, source.paths)
-            self.c.columns[number].port = _field(builder, source.port)
+            plan = &self.c.columns[number]
+            plan.column = column
+            plan.kind = _SOURCES.index(source.form)
+            plan.form = FORM_ID if plan.kind == SOURCE_ID else builder.form(source.absent)
+            plan.memo = memo
+            plan.id = _id_plan(builder, source)
+            plan.tail = _field(builder, source.tail)
+        self._store_forms(builder)
         # Host and tenant have memos of their own behind those of the mappings.
         self.c.memo_count = builder.memos + 2
+        self.c.part_fields = <Field*> _allocate(self.kept, len(builder.part_fields) * sizeof(Field))
+        for number, (first, count) in enumerate(builder.part_fields):
+            self.c.part_fields[number].first = first
+            self.c.part_fields[number].count = count
         self.c.alternatives = <uint16_t*> _allocate(self.kept, len(builder.alternatives) * sizeof(uint16_t))
         for number, slot in enumerate(builder.alternatives):
             self.c.alternatives[number] = slot
@@ -309,6 +397,19 @@ cdef class Plan:
         self.c.key_bytes = <uint8_t*> _allocate(self.kept, len(builder.keys))
         for number, byte in enumerate(builder.keys):
             self.c.key_bytes[number] = byte
+
+    def _store_forms(self, builder):
+        cdef FormPlan* form
+        # One byte of a raw text holds the number of its form.
+        if len(builder.forms) > 254:
+            raise ConfigError(f"{len(builder.forms)} different lists of absent texts in a schema, allowed are 254")
+        self.c.forms = <FormPlan*> _allocate(self.kept, (len(builder.forms) + 1) * sizeof(FormPlan))
+        for absent, number in builder.forms.items():
+            form = &self.c.forms[number]
+            form.first_absent, form.absent_count = builder.literal_range(absent)
+        form = &self.c.forms[FORM_ID]
+        form.is_id = 1
+        form.first_absent, form.absent_count = builder.literal_range(self.schema.unknown_ids)
 
 
 @cython.final

@@ -8,6 +8,7 @@
 # dropped, the start of the next line moves to the front.  A line longer than the room makes it grow.
 
 cdef ff_scan_fn _scan = NULL
+cdef ff_shape_fits_fn _shape_fits = NULL
 _simd_name = ""
 
 
@@ -29,12 +30,13 @@ def use_simd(name=None):
     ConfigError
         No such set, or not on this machine.
     """
-    global _scan, _simd_name
+    global _scan, _shape_fits, _simd_name
     cdef ff_scan_fn found
     for candidate in (name,) if name else ("avx512", "avx2", "scalar"):
         found = ff_scan_named(candidate.encode())
         if found != NULL:
             _scan = found
+            _shape_fits = ff_shape_fits_for(candidate.encode())
             _simd_name = candidate
             return candidate
     raise ConfigError(f"FASTFOLD_SIMD is {name!r}: not on this machine, or not one of avx512, avx2, scalar")
@@ -72,17 +74,16 @@ cdef class Reader:
         self.plan = plan
         self.parse.plan = &plan.c
         self.parse.scan = _scan
+        self.parse.shapes.fits = _shape_fits
         self._make_window(window_bytes)
         # calloc: nothing is present before the first record, whose epoch is 1.
-        self.parse.slot_epoch = <uint32_t*> calloc(plan.c.slot_count + 1, sizeof(uint32_t))
-        self.parse.slot_at = <uint32_t*> calloc(plan.c.slot_count + 1, sizeof(uint32_t))
-        self.parse.slot_length = <uint32_t*> calloc(plan.c.slot_count + 1, sizeof(uint32_t))
+        self.parse.slots = <Slot*> calloc(plan.c.slot_count + 1, sizeof(Slot))
         self.parse.entry_epoch = <uint32_t*> calloc(plan.c.entry_count + 1, sizeof(uint32_t))
         self.parse.memos = <uint32_t*> calloc(plan.c.memo_count + 1, sizeof(uint32_t))
         self.parse.outcomes = <uint64_t*> calloc(plan.c.reason_count + 1, sizeof(uint64_t))
         if (
-            self.parse.slot_epoch == NULL or self.parse.slot_at == NULL or self.parse.slot_length == NULL
-            or self.parse.entry_epoch == NULL or self.parse.memos == NULL or self.parse.outcomes == NULL
+            self.parse.slots == NULL or self.parse.entry_epoch == NULL or self.parse.memos == NULL
+            or self.parse.outcomes == NULL or not _init_shapes(&self.parse.shapes)
             or not _init_strings(&self.parse.strings)
             or not _init_pairs(&self.parse.hosts) or not _init_pairs(&self.parse.processes)
         ):
@@ -90,16 +91,19 @@ cdef class Reader:
         self._begin()
 
     def __dealloc__(self):
-        free(self.parse.tokens)
-        free(self.parse.slot_epoch)
-        free(self.parse.slot_at)
-        free(self.parse.slot_length)
+        free(self.parse.scanned.tokens)
+        free(self.parse.scanned.lines)
+        free(self.parse.embedded_scanned.tokens)
+        free(self.parse.embedded_scanned.lines)
+        free(self.parse.embedded.data)
+        free(self.parse.slots)
         free(self.parse.entry_epoch)
         free(self.parse.memos)
         free(self.parse.outcomes)
         free(self.parse.rows)
         free(self.parse.scratch.data)
         free(self.parse.joined.data)
+        _free_shapes(&self.parse.shapes)
         _free_strings(&self.parse.strings)
         _free_pairs(&self.parse.hosts)
         _free_pairs(&self.parse.processes)
@@ -128,7 +132,7 @@ cdef class Reader:
         if p.epoch > 0x80000000u:
             # Epochs are 32 bits: start again before they come round to a value that a slot may still hold.
             p.epoch = 0
-            memset(p.slot_epoch, 0, self.plan.c.slot_count * sizeof(uint32_t))
+            memset(p.slots, 0, self.plan.c.slot_count * sizeof(Slot))
             memset(p.entry_epoch, 0, self.plan.c.entry_count * sizeof(uint32_t))
         _clear_strings(&p.strings)
         _clear_pairs(&p.hosts)
@@ -177,7 +181,8 @@ cdef class Reader:
         if fault.status != OK:
             fault.line = self.parse.lines + 1
             fault.offset += self.parse.offset
-            raise _reject_of(fault)
+            is_time = fault.status == TIME_UNREADABLE
+            raise _reject_of(fault, _TIMES[self.plan.c.times[self.parse.time_number].form] if is_time else "")
         return 0
 
     cdef Status _advance(self) noexcept nogil:

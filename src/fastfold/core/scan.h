@@ -19,9 +19,33 @@ enum { FF_SCAN_OK = 0, FF_SCAN_CONTROL, FF_SCAN_ESCAPE, FF_SCAN_UNTERMINATED };
 /* One bit a byte of a block. */
 typedef struct {
     uint64_t quote, backslash, space, control, op;
+    uint64_t escapable;  /* may follow a backslash */
+    uint64_t u;          /* does so with four digits behind it */
 } ff_masks;
 
+/* What a scan finds.  The caller gives room for length + FF_SCAN_PADDING tokens and as many lines as there are
+ * line feeds. */
+typedef struct {
+    uint32_t *tokens;      /* positions in the text */
+    uint32_t *lines;       /* of each line, the number of the token that is its line feed */
+    uint32_t token_count;
+    uint32_t line_count;
+    uint32_t error_at;     /* position of the first fault */
+} ff_tokens;
+
+#define FF_RARE(condition) __builtin_expect((condition) != 0, 0)
+
 static inline int ff_ctz(uint64_t mask) { return __builtin_ctzll(mask); }
+
+static inline uint32_t ff_count(uint64_t mask) { return (uint32_t)__builtin_popcountll(mask); }
+
+/* Note the lines that end in a block: of each line feed, its number among the tokens. */
+static inline uint32_t *ff_note_lines(uint32_t *out, uint32_t first_token, uint64_t found, uint64_t feeds)
+{
+    for (; feeds; feeds &= feeds - 1)
+        *out++ = first_token + ff_count(found & ((feeds & -feeds) - 1));
+    return out;
+}
 
 static inline int ff_is_hex(uint8_t c)
 {
@@ -40,15 +64,9 @@ static inline int ff_four_hex(const uint8_t *at)
 #include "scan_avx512.h"
 #endif
 
-/* Scan whole lines.
- *
- * text          IN   `length` bytes that end with a line feed, readable to FF_SCAN_PADDING behind it
- * tokens        OUT  room for length + FF_SCAN_PADDING positions
- * token_count   OUT  positions written
- * error_at      OUT  position of the first fault, when the result is not FF_SCAN_OK
- */
-typedef int (*ff_scan_fn)(const uint8_t *text, uint32_t length, uint32_t *tokens, uint32_t *token_count,
-                          uint32_t *error_at);
+/* Scan whole lines: `length` bytes that end with a line feed, readable to FF_SCAN_PADDING behind it.  Returns
+ * one of FF_SCAN_*; of a fault, the tokens before it are given. */
+typedef int (*ff_scan_fn)(const uint8_t *text, uint32_t length, ff_tokens *result);
 
 /* The scanner of this name, or NULL when this machine cannot run it. */
 static inline ff_scan_fn ff_scan_named(const char *name)

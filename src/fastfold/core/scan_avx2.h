@@ -15,13 +15,11 @@ FF_AVX2 static inline uint64_t ff_equal_avx2(__m256i low, __m256i high, char byt
 
 FF_AVX2 static inline __m256i ff_ops_avx2(__m256i half)
 {
-    /* Bit 5 is all that tells [ from { and ] from }. */
-    __m256i folded = _mm256_or_si256(half, _mm256_set1_epi8(0x20));
-    __m256i brackets = _mm256_or_si256(_mm256_cmpeq_epi8(folded, _mm256_set1_epi8('{')),
-                                       _mm256_cmpeq_epi8(folded, _mm256_set1_epi8('}')));
-    __m256i marks = _mm256_or_si256(_mm256_cmpeq_epi8(half, _mm256_set1_epi8(':')),
-                                    _mm256_cmpeq_epi8(half, _mm256_set1_epi8(',')));
-    return _mm256_or_si256(brackets, marks);
+    /* The low nibble says which of : { , } a byte could be; bit 5 is all that tells [ from { and ] from }.
+     * The control characters that pass for one are faults wherever they are met outside strings. */
+    const __m256i ops = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0,
+                                         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0);
+    return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(ops, half), _mm256_or_si256(half, _mm256_set1_epi8(0x20)));
 }
 
 FF_AVX2 static inline __m256i ff_control_avx2(__m256i half)
@@ -30,18 +28,7 @@ FF_AVX2 static inline __m256i ff_control_avx2(__m256i half)
     return _mm256_cmpeq_epi8(_mm256_max_epu8(half, top), top);
 }
 
-FF_AVX2 static inline void ff_masks_avx2(const uint8_t *block, ff_masks *m)
-{
-    __m256i low = _mm256_loadu_si256((const __m256i *)block);
-    __m256i high = _mm256_loadu_si256((const __m256i *)(block + 32));
-    m->quote = ff_equal_avx2(low, high, '"');
-    m->backslash = ff_equal_avx2(low, high, '\\');
-    m->space = ff_equal_avx2(low, high, ' ');
-    m->control = ff_join_avx2(ff_control_avx2(low), ff_control_avx2(high));
-    m->op = ff_join_avx2(ff_ops_avx2(low), ff_ops_avx2(high));
-}
-
-FF_AVX2 static inline __m256i ff_escapable_half_avx2(__m256i half)
+FF_AVX2 static inline __m256i ff_not_escapable_avx2(__m256i half)
 {
     /* A byte is escapable when the table of its low nibble has the bit that its high nibble stands for:
      * 2x " / -> 1,  5x \ -> 2,  6x b f n -> 4,  7x r t u -> 8.  Bytes from 0x80 on give 0. */
@@ -55,11 +42,17 @@ FF_AVX2 static inline __m256i ff_escapable_half_avx2(__m256i half)
     return _mm256_cmpeq_epi8(_mm256_and_si256(low, high), _mm256_setzero_si256());
 }
 
-FF_AVX2 static inline uint64_t ff_escapable_avx2(const uint8_t *block)
+FF_AVX2 static inline void ff_masks_avx2(const uint8_t *block, ff_masks *m)
 {
     __m256i low = _mm256_loadu_si256((const __m256i *)block);
     __m256i high = _mm256_loadu_si256((const __m256i *)(block + 32));
-    return ~ff_join_avx2(ff_escapable_half_avx2(low), ff_escapable_half_avx2(high));
+    m->quote = ff_equal_avx2(low, high, '"');
+    m->backslash = ff_equal_avx2(low, high, '\\');
+    m->space = ff_equal_avx2(low, high, ' ');
+    m->control = ff_join_avx2(ff_control_avx2(low), ff_control_avx2(high));
+    m->op = ff_join_avx2(ff_ops_avx2(low), ff_ops_avx2(high));
+    m->escapable = ~ff_join_avx2(ff_not_escapable_avx2(low), ff_not_escapable_avx2(high));
+    m->u = ff_equal_avx2(low, high, 'u');
 }
 
 FF_AVX2 static inline uint64_t ff_prefix_xor_avx2(uint64_t mask)
@@ -86,7 +79,6 @@ FF_AVX2 static inline uint32_t *ff_emit_avx2(uint32_t *out, uint32_t base, uint6
 #define FF_NAME ff_scan_avx2
 #define FF_TARGET FF_AVX2
 #define FF_MASKS ff_masks_avx2
-#define FF_ESCAPABLE ff_escapable_avx2
 #define FF_PREFIX_XOR ff_prefix_xor_avx2
 #define FF_EMIT ff_emit_avx2
 #include "scan_body.h"

@@ -4,29 +4,22 @@
 
 FF_AVX512 static inline void ff_masks_avx512(const uint8_t *block, ff_masks *m)
 {
+    /* The same tables of nibbles as in scan_avx2.h. */
+    const __m512i ops = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0));
+    const __m512i by_low = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
+    const __m512i by_high = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
     __m512i bytes = _mm512_loadu_si512(block);
     __m512i folded = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
+    __m512i nibble = _mm512_set1_epi8(0x0F);
+    __m512i low = _mm512_shuffle_epi8(by_low, _mm512_and_si512(bytes, nibble));
+    __m512i high = _mm512_shuffle_epi8(by_high, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble));
     m->quote = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('"'));
     m->backslash = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('\\'));
     m->space = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(' '));
     m->control = _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20));
-    /* Bit 5 is all that tells [ from { and ] from }. */
-    m->op = _mm512_cmpeq_epi8_mask(folded, _mm512_set1_epi8('{')) |
-            _mm512_cmpeq_epi8_mask(folded, _mm512_set1_epi8('}')) |
-            _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(':')) |
-            _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(','));
-}
-
-FF_AVX512 static inline uint64_t ff_escapable_avx512(const uint8_t *block)
-{
-    /* The same two tables of nibbles as in scan_avx2.h. */
-    const __m512i by_low = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
-    const __m512i by_high = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
-    __m512i bytes = _mm512_loadu_si512(block);
-    __m512i nibble = _mm512_set1_epi8(0x0F);
-    __m512i low = _mm512_shuffle_epi8(by_low, _mm512_and_si512(bytes, nibble));
-    __m512i high = _mm512_shuffle_epi8(by_high, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble));
-    return _mm512_test_epi8_mask(low, high);
+    m->op = _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(ops, bytes), folded);
+    m->escapable = _mm512_test_epi8_mask(low, high);
+    m->u = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('u'));
 }
 
 FF_AVX512 static inline uint64_t ff_prefix_xor_avx512(uint64_t mask)
@@ -59,7 +52,6 @@ FF_AVX512 static inline uint32_t *ff_emit_avx512(uint32_t *out, uint32_t base, u
 #define FF_NAME ff_scan_avx512
 #define FF_TARGET FF_AVX512
 #define FF_MASKS ff_masks_avx512
-#define FF_ESCAPABLE ff_escapable_avx512
 #define FF_PREFIX_XOR ff_prefix_xor_avx512
 #define FF_EMIT ff_emit_avx512
 #include "scan_body.h"

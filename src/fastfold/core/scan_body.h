@@ -5,7 +5,6 @@
  *   FF_NAME        name of the function made here
  *   FF_TARGET      target attribute of every function of the set
  *   FF_MASKS       classify 64 bytes into a ff_masks
- *   FF_ESCAPABLE   mask of the bytes that may follow a backslash
  *   FF_PREFIX_XOR  running parity of a 64-bit mask, bit 0 first
  *   FF_EMIT        append the positions of the set bits of a mask
  *
@@ -26,18 +25,21 @@
  * The idea of stage 1 is that of Langdale and Lemire, "Parsing gigabytes of JSON per second" (2019).
  */
 
-FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, uint32_t *tokens, uint32_t *token_count,
-                             uint32_t *error_at)
+FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, ff_tokens *result)
 {
+    uint32_t *const tokens = result->tokens;
     uint32_t *out = tokens;
+    uint32_t *line_out = result->lines;
     uint64_t inside_carry = 0;  /* all ones when the block before ended inside a string */
     uint64_t escape_carry = 0;  /* 1 when its last byte was a backslash that escapes */
     uint64_t scalar_carry = 0;  /* 1 when its last byte was part of a scalar */
+    int status = FF_SCAN_OK;
     uint8_t last[64];
 
+    /* Hardly a branch depends on the text: a wrong guess costs as much as half a block. */
     for (uint32_t base = 0; base < length; base += 64) {
         const uint8_t *block = text + base;
-        if (length - base < 64) {
+        if (FF_RARE(length - base < 64)) {
             memset(last, ' ', sizeof last);
             memcpy(last, block, length - base);
             block = last;
@@ -45,24 +47,14 @@ FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, uint32_t *tok
         ff_masks m;
         FF_MASKS(block, &m);
 
-        /* Most bytes are the middle of long strings: nothing of interest in the whole block. */
-        if (inside_carry && !(m.quote | m.backslash | m.control | escape_carry))
-            continue;
-
-        uint64_t escaped = 0;
-        if (m.backslash | escape_carry) {
-            /* A backslash escapes unless it is escaped itself.  Runs that start on an odd bit are added to
-             * the mask of odd bits, so that the carry runs to the first byte behind the run. */
-            const uint64_t odd = 0xAAAAAAAAAAAAAAAAULL;
-            uint64_t backslash = m.backslash & ~escape_carry;
-            uint64_t follows = (backslash << 1) | escape_carry;
-            uint64_t odd_starts = backslash & odd & ~follows;
-            uint64_t sums = odd_starts + backslash;
-            uint64_t overflow = sums < backslash;
-            uint64_t invert = sums << 1;
-            escaped = (0x5555555555555555ULL ^ invert) & follows;
-            escape_carry = overflow;
-        }
+        /* A backslash escapes what follows, unless it is escaped itself.  In a run of backslashes every second
+         * one is: subtracting the run from its odd bits shifted by one borrows through it, and leaves
+         * alternating bits. */
+        const uint64_t odd = 0xAAAAAAAAAAAAAAAAULL;
+        uint64_t backslash = m.backslash & ~escape_carry;
+        uint64_t alternating = (((backslash << 1) | odd) - backslash) ^ odd;
+        uint64_t escaped = alternating ^ (backslash | escape_carry);
+        escape_carry = (alternating & backslash) >> 63;
 
         uint64_t quote = m.quote & ~escaped;
         uint64_t inside = FF_PREFIX_XOR(quote) ^ inside_carry;
@@ -71,7 +63,7 @@ FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, uint32_t *tok
         uint64_t bad = 0;
         uint64_t space = m.space;
         uint64_t feed = 0;
-        if (m.control) {
+        if (FF_RARE(m.control)) {
             uint64_t white = 0;
             for (uint64_t rest = m.control; rest; rest &= rest - 1) {
                 int bit = ff_ctz(rest);
@@ -85,13 +77,12 @@ FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, uint32_t *tok
             bad = m.control & (inside | ~white);
             space |= white;
         }
-        uint64_t bad_escape = 0;
-        if (escaped & inside) {
-            uint64_t check = escaped & inside;
-            bad_escape = check & ~FF_ESCAPABLE(block);
-            for (uint64_t rest = check & ~bad_escape; rest; rest &= rest - 1) {
+        uint64_t check = escaped & inside;
+        uint64_t bad_escape = check & ~m.escapable;
+        if (FF_RARE(check & m.u)) {
+            for (uint64_t rest = check & m.u; rest; rest &= rest - 1) {
                 int bit = ff_ctz(rest);
-                if (block[bit] == 'u' && !ff_four_hex(text + base + bit + 1))
+                if (!ff_four_hex(text + base + bit + 1))
                     bad_escape |= 1ULL << bit;
             }
         }
@@ -100,25 +91,29 @@ FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, uint32_t *tok
         uint64_t starts = scalar & ~((scalar << 1) | scalar_carry);
         uint64_t found = ops | feed | (quote & inside) | starts;
         scalar_carry = scalar >> 63;
-        if (bad | bad_escape) {
+        if (FF_RARE(bad | bad_escape)) {
             /* The lines before the faulty one may end in this block: their tokens are wanted. */
             int bit = ff_ctz(bad | bad_escape);
-            out = FF_EMIT(out, base, found & ((1ULL << bit) - 1));
-            *error_at = base + (uint32_t)bit;
-            *token_count = (uint32_t)(out - tokens);
-            if (bad_escape >> bit & 1)
-                return FF_SCAN_ESCAPE;
-            return block[bit] == '\n' ? FF_SCAN_UNTERMINATED : FF_SCAN_CONTROL;
+            uint64_t before = (1ULL << bit) - 1;
+            line_out = ff_note_lines(line_out, (uint32_t)(out - tokens), found, feed & before);
+            out = FF_EMIT(out, base, found & before);
+            result->error_at = base + (uint32_t)bit;
+            status = bad_escape >> bit & 1 ? FF_SCAN_ESCAPE
+                     : block[bit] == '\n'  ? FF_SCAN_UNTERMINATED
+                                           : FF_SCAN_CONTROL;
+            break;
         }
+        if (FF_RARE(m.control))
+            line_out = ff_note_lines(line_out, (uint32_t)(out - tokens), found, feed);
         out = FF_EMIT(out, base, found);
     }
-    *token_count = (uint32_t)(out - tokens);
-    return FF_SCAN_OK;
+    result->token_count = (uint32_t)(out - tokens);
+    result->line_count = (uint32_t)(line_out - result->lines);
+    return status;
 }
 
 #undef FF_NAME
 #undef FF_TARGET
 #undef FF_MASKS
-#undef FF_ESCAPABLE
 #undef FF_PREFIX_XOR
 #undef FF_EMIT

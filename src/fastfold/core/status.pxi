@@ -26,7 +26,7 @@ _PHRASES = {
     JSON_DEPTH: "nested too deep",
     KEY_UTF8: "invalid UTF-8 in a key",
     RECORD_TOO_LONG: "record too long",
-    TIME_UNREADABLE: "cannot be read",
+    TIME_UNREADABLE: "cannot be read as ",
     TOO_MANY_PROCESSES: "too many processes",
     TOO_MUCH_TEXT: "too much distinct text",
     PAYLOAD_TRUNCATED: "truncated",
@@ -44,12 +44,12 @@ _PHRASES = {
 }
 
 
-cdef object _reject_of(const Fault* fault):
-    """The exception for a fault of a file."""
+cdef object _reject_of(const Fault* fault, time_form=""):
+    """The exception for a fault of a file; a time that cannot be read is told with the form it should have."""
     if fault.status == NO_MEMORY:
         return MemoryError("fastfold core")
     return Reject(
-        _PHRASES[fault.status],
+        f"{_PHRASES[fault.status]}{time_form}",
         line=fault.line if fault.line else None,
         offset=fault.offset,
         field="time" if fault.status == TIME_UNREADABLE else None,

@@ -107,6 +107,26 @@ cdef bint _parse_iso(const uint8_t* text, uint32_t length, int64_t* out) noexcep
     return _in_range(<int128> second * NS_PER_SECOND + fraction, out)
 
 
+cdef bint _is_filetime(const uint8_t* text, uint32_t length) noexcept nogil:
+    """Whether a time in seconds can only be a FILETIME: a whole number, and beyond any date in seconds."""
+    cdef uint32_t at = 0
+    cdef uint64_t whole
+    return _parse_whole(text, length, &at, &whole) and at == length and whole > 0x0100000000000000u
+
+
+cdef bint _cut_serial(const uint8_t* text, uint32_t* length) noexcept nogil:
+    """Take the serial number off an audit id, ``<seconds>:<serial>``."""
+    cdef const uint8_t* colon = <const uint8_t*> memchr(text, c':', length[0])
+    cdef uint32_t i
+    if colon == NULL or colon + 1 == text + length[0]:
+        return False
+    for i in range(<uint32_t> (colon - text) + 1, length[0]):
+        if not _is_digit(text[i]):
+            return False
+    length[0] = <uint32_t> (colon - text)
+    return True
+
+
 cdef bint _parse_time(const uint8_t* text, uint32_t length, int form, int64_t* out) noexcept nogil:
     """Read a time of one of the TIME_ forms.
 
@@ -120,6 +140,12 @@ cdef bint _parse_time(const uint8_t* text, uint32_t length, int form, int64_t* o
     cdef int128 value
     if form == TIME_ISO:
         return _parse_iso(text, length, out)
+    if form == TIME_AUDIT:
+        form = TIME_EPOCH_S
+        if not _cut_serial(text, &length):
+            return False
+    elif form == TIME_EPOCH_S_OR_FILETIME:
+        form = TIME_FILETIME if _is_filetime(text, length) else TIME_EPOCH_S
     if length and text[0] == c'-':
         negative = True
         at = 1

@@ -1,14 +1,14 @@
 # Walk: the grammar of RFC 8259 over the tokens of one record.
 #
 # A record is walked once, token by token; strings were checked by the scanner.  Values under wanted keys are
-# noted as (place, length) in slots; everything else is stepped over.
+# noted in slots; everything else is stepped over.
 #
-#   window   ...{"Hostname":"a","ProcessGuid":"{1F...}","Message":"..."}\n{"Host...
+#   text     ...{"Hostname":"a","ProcessGuid":"{1F...}","Message":"..."}\n{"Host...
 #   tokens      ^^         ^^  ^^            ^^        ^^        ^^     ^ ^
-#   slots       Hostname -> (at, length), ProcessGuid -> (at, length)
+#   slots       Hostname -> (text, length), ProcessGuid -> (text, length)
 #
 # A slot is present in the record when its epoch is the record's: nothing is cleared between records.
-# The walk is a loop, not a recursion: depth costs two bytes a level.
+# The walk is a loop, not a recursion: depth costs ten bytes a level.
 
 cdef enum:
     MAX_DEPTH = 1024
@@ -37,11 +37,12 @@ cdef const KeyEntry* _find_key(const CPlan* plan, int node, const uint8_t* key, 
     return NULL
 
 
-cdef void _note(Parse* p, int slot, uint32_t at, uint32_t length) noexcept nogil:
+cdef void _note(Slot* slot, uint32_t epoch, const uint8_t* text, uint32_t length, const uint8_t* bracket) noexcept nogil:
     """A wanted value: empty is absent."""
-    p.slot_epoch[slot] = p.epoch if length else 0
-    p.slot_at[slot] = at
-    p.slot_length[slot] = length
+    slot.epoch = epoch if length else 0
+    slot.text = text
+    slot.length = length
+    slot.bracket = bracket
 
 
 cdef void _forget_below(Parse* p, const KeyEntry* entry) noexcept nogil:
@@ -50,13 +51,15 @@ cdef void _forget_below(Parse* p, const KeyEntry* entry) noexcept nogil:
     cdef uint32_t slot
     if p.entry_epoch[number] == p.epoch:
         for slot in range(entry.below, entry.below_end):
-            p.slot_epoch[slot] = 0
+            p.slots[slot].epoch = 0
+            p.slots[slot].writer_epoch = 0
     p.entry_epoch[number] = p.epoch
 
 
-cdef Status _read_key(Parse* p, int node, uint32_t at, uint32_t end, const KeyEntry** entry) noexcept nogil:
+cdef Status _read_key(
+    Parse* p, const uint8_t* text, int node, uint32_t at, uint32_t end, const KeyEntry** entry
+) noexcept nogil:
     """Look up the key whose text lies in [at, end)."""
-    cdef const uint8_t* text = p.window
     cdef uint32_t length = end - at
     cdef bint odd
     if _is_plain(text + at, length):
@@ -74,112 +77,127 @@ cdef Status _read_key(Parse* p, int node, uint32_t at, uint32_t end, const KeyEn
     return OK
 
 
-cdef Status _note_value(Parse* p, int slot, const uint32_t* token) noexcept nogil:
-    """Note the value that starts at `token`, or that it is absent, before it is walked."""
-    cdef const uint8_t* text = p.window
-    cdef uint32_t at = token[0]
+cdef Status _note_value(
+    Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t token, int number
+) noexcept nogil:
+    """Note in a slot the value that starts at a token, or that it is absent, before it is walked."""
+    cdef Slot* slot = &p.slots[number]
+    cdef const uint8_t* bracket = NULL
+    cdef uint32_t at = tokens[token]
     cdef uint32_t end
     cdef uint8_t first = text[at]
     cdef Status status
     if first == c'[':
         # An array counts as its first element, if that is a scalar.
+        bracket = text + at
         token += 1
-        at = token[0]
+        at = tokens[token]
         first = text[at]
-        if first == c'[':
-            first = c'{'
+    if first == c'{' or first == c'[' or first == c']':
+        slot.epoch = 0
+        slot.writer_epoch = 0
+        return OK
+    slot.writer = token
+    slot.writer_epoch = p.epoch
     if first == c'"':
-        _note(p, slot, at + 1, _string_end(text, token[1]) - at - 1)
-    elif first == c'{' or first == c']' or first == c'n':
-        p.slot_epoch[slot] = 0
-    else:
-        status = _check_scalar(text, at, &end)
-        if status != OK:
-            p.fault.offset = at
-            return status
-        _note(p, slot, at, end - at)
+        _note(slot, p.epoch, text + at + 1, _string_end(text, tokens[token + 1]) - at - 1, bracket)
+        return OK
+    status = _check_scalar(text, at, &end)
+    if status != OK:
+        p.fault.offset = at
+        return status
+    # null is absent.
+    _note(slot, p.epoch, text + at, 0 if first == c'n' else end - at, bracket)
     return OK
 
 
-cdef Status _walk_record(Parse* p, const uint32_t** token_io, bint* is_object) noexcept nogil:
+cdef Status _walk_record(Parse* p, const uint8_t* text, const uint32_t* tokens, int root) noexcept nogil:
     """Walk one record from its first token to the line feed behind it.
 
-    token_io   IN/OUT  first token of the record; the token of its line feed
-    is_object  OUT     whether the record is an object
-    p.fault.offset     OUT  place in the window, when the status is not OK
+    text             IN
+    tokens           IN   from the first of the record
+    root             IN   node of the keys of the record
+    p.fault.offset   OUT  place in the text, when the status is not OK
     """
-    cdef const uint8_t* text = p.window
-    cdef const uint32_t* token = token_io[0]
+    cdef uint32_t token = 0
     cdef const KeyEntry* entry = NULL
+    cdef const KeyEntry* last = NULL
     cdef int16_t nodes[MAX_DEPTH + 1]
+    cdef const KeyEntry* lasts[MAX_DEPTH + 1]   # of arrays: the key whose last element counts
     cdef uint32_t depth = 0
-    cdef int slot = NOWHERE
-    cdef int child = ROOT
+    cdef int child = root
     cdef uint32_t end
     cdef uint8_t first
     cdef bint in_member = False
     cdef Status status
-    is_object[0] = text[token[0]] == c'{'
     while True:
         if in_member:
-            p.fault.offset = token[0]
-            if text[token[0]] != c'"':
+            p.fault.offset = tokens[token]
+            if text[tokens[token]] != c'"':
                 return JSON_KEY
-            end = _string_end(text, token[1])
-            status = _read_key(p, nodes[depth], token[0] + 1, end, &entry)
+            end = _string_end(text, tokens[token + 1])
+            status = _read_key(p, text, nodes[depth], tokens[token] + 1, end, &entry)
             if status != OK:
                 return status
             token += 1
-            if text[token[0]] != c':':
-                p.fault.offset = token[0]
+            if text[tokens[token]] != c':':
+                p.fault.offset = tokens[token]
                 return JSON_COLON
             token += 1
-            slot = child = NOWHERE
+            child = NOWHERE
+            last = NULL
             if entry != NULL:
-                slot = entry.slot
-                child = entry.child
-                if child != NOWHERE:
+                if entry.child != NOWHERE:
                     _forget_below(p, entry)
-                if slot != NOWHERE:
-                    status = _note_value(p, slot, token)
+                    if entry.is_last:
+                        last = entry
+                    else:
+                        child = entry.child
+                if entry.slot != NOWHERE:
+                    status = _note_value(p, text, tokens, token, entry.slot)
                     if status != OK:
                         return status
+        elif depth and nodes[depth] == IN_ARRAY and lasts[depth] != NULL:
+            # What was found in the element before does not count.
+            _forget_below(p, lasts[depth])
+            child = lasts[depth].child
 
-        first = text[token[0]]
+        first = text[tokens[token]]
         if first == c'"':
             token += 1
         elif first == c'{' or first == c'[':
             depth += 1
             if depth > p.plan.depth:
-                p.fault.offset = token[0]
+                p.fault.offset = tokens[token]
                 p.fault.limit = p.plan.depth
                 return JSON_DEPTH
-            nodes[depth] = child if first == c'{' else IN_ARRAY
-            token += 1
             in_member = first == c'{'
+            nodes[depth] = child if in_member else IN_ARRAY
+            lasts[depth] = last
             child = NOWHERE
-            if text[token[0]] != (c'}' if in_member else c']'):
+            last = NULL
+            token += 1
+            if text[tokens[token]] != (c'}' if in_member else c']'):
                 continue
             depth -= 1
             token += 1
         elif first == c'\n':
-            p.fault.offset = token[0]
+            p.fault.offset = tokens[token]
             return JSON_ENDED
         else:
-            status = _check_scalar(text, token[0], &end)
+            status = _check_scalar(text, tokens[token], &end)
             if status != OK:
-                p.fault.offset = token[0]
+                p.fault.offset = tokens[token]
                 return status
             token += 1
 
         # A value has ended: a comma, or the ends of what it lies in.
         while True:
-            first = text[token[0]]
+            first = text[tokens[token]]
             if depth == 0:
-                token_io[0] = token
                 if first == c'\n':
                     return OK
-                p.fault.offset = token[0]
+                p.fault.offset = tokens[token]
                 return JSON_TRAILING
             in_member = nodes[depth] != IN_ARRAY
             if first == c',':
@@ -187,7 +205,7 @@ cdef Status _walk_record(Parse* p, const uint32_t** token_io, bint* is_object) n
                 child = NOWHERE
                 break
             if first != (c'}' if in_member else c']'):
-                p.fault.offset = token[0]
+                p.fault.offset = tokens[token]
                 return JSON_ENDED if first == c'\n' else JSON_COMMA
             depth -= 1
             token += 1
