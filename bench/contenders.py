@@ -31,7 +31,7 @@ from typing import Any
 
 from native import MissingError
 
-__all__ = ["CONTENDERS", "Contender", "Outcome", "forget_peak", "memory_bytes", "run_fastfold"]
+__all__ = ["CONTENDERS", "ONE_THREAD", "Contender", "Outcome", "forget_peak", "memory_bytes", "run_fastfold"]
 
 PIECE_BYTES = 32768
 """Stored bytes that are inflated at a time; 4 to 64 KiB were equally fast on the real files, more was slower."""
