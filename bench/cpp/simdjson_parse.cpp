@@ -92,6 +92,17 @@ std::string normal_id(std::string_view text) {
     return id == bench::kNullGuid ? std::string() : id;
 }
 
+// Whether the schema reads a field in events of this number.
+bool has_column(int which, std::string_view event) {
+    switch (which) {
+        case kCommandLine: return event == "1";
+        case kModule: return event == "7";
+        case kFile: return event == "11" || event == "15" || event == "23" || event == "26";
+        case kRegistry: return event == "12" || event == "13" || event == "14";
+        default: return true;
+    }
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -123,7 +134,7 @@ int main(int argc, char **argv) {
             row.text[access ? kSource : kGuid] = process;
             row.text[kTarget] = target;
             for (int which = 0; which < kFields; which++) {
-                if (!row.text[which].empty()) sums[which].add(row.text[which]);
+                if (!row.text[which].empty() && has_column(which, row.text[kEvent])) sums[which].add(row.text[which]);
             }
         });
     }
