@@ -98,6 +98,15 @@ class Report:
     seed: int
     place: dict[str, Any] = field(default_factory=dict)
 
+    @staticmethod
+    def read(path: Path) -> Report:
+        """A report as `write` left it."""
+        told = json.loads(path.read_text())
+        for shown in told["inputs"]:
+            del shown["ratio"]
+            shown["rows"] = [Row(**row) for row in shown["rows"]]
+        return Report(**{**told, "inputs": [Measured(**shown) for shown in told["inputs"]]})
+
     def table(self) -> str:
         """One row for each contender, the slowest first."""
         heads = [f"{input.label}: CPU s | M records/s | MB/s | x best Python" for input in self.inputs]
