@@ -36,7 +36,7 @@ class Revision:
         return os.environ | {"PYTHONPATH": str(self.root / "src")}
 
     def whole_job(self, names: Path) -> float:
-        """CPU seconds of the whole job, and nothing when the results cannot be read."""
+        """CPU seconds of the whole job."""
         command = [sys.executable, str(self.root / "bench" / "contenders.py"), "fastfold", str(names)]
         done = subprocess.run(command, env=self.environment(), stdout=subprocess.PIPE, check=True)
         return float(json.loads(done.stdout)["cpu_s"])
@@ -78,7 +78,8 @@ def main() -> int:
         for number in range(options.rounds):
             for side, revision in enumerate((base, ours)):
                 keep(times, side, {"whole job": revision.whole_job(names)})
-            say(f"round {number + 1} of {options.rounds}: {times['whole job'][0][-1]:.3f} {times['whole job'][1][-1]:.3f}")
+            before, after = times["whole job"]
+            say(f"round {number + 1} of {options.rounds}: {before[-1]:.3f} {after[-1]:.3f}")
         for number in range(options.unit_rounds):
             for side, revision in enumerate((base, ours)):
                 keep(times, side, revision.units(Path(made, f"{number}-{side}.json"), options.units))
@@ -119,7 +120,7 @@ def describe(base: str, times: dict[str, tuple[list[float], list[float]]]) -> st
     ]
     for name, (before, after) in times.items():
         if not before or not after:
-            lines.append(f"| {name} | {'-' if not before else ''} | {'-' if not after else ''} | | only in one of them |")
+            lines.append(f"| {name} | | | | only in {'the working tree' if after else 'the base'} |")
             continue
         pairs = [b / a for b, a in zip(before, after, strict=False)]
         ratio = min(before) / min(after)

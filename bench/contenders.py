@@ -183,7 +183,7 @@ def run_pysimdjson(files: list[Path]) -> Outcome:
 
 
 def run_polars(files: list[Path]) -> Outcome:
-    """polars reads the files, gzip included, and groups; the groups go into dicts."""
+    """The reader of polars, gzip included, and its grouping; the groups go into dicts."""
     from fold_polars import fold_files
     from states_dict import States
 
@@ -193,7 +193,7 @@ def run_polars(files: list[Path]) -> Outcome:
 
 
 def run_duckdb(files: list[Path]) -> Outcome:
-    """DuckDB reads the files, gzip included, and groups; the groups go into dicts."""
+    """The reader of DuckDB, gzip included, and its grouping; the groups go into dicts."""
     from fold_duckdb import fold_files
     from states_dict import States
 
@@ -234,10 +234,9 @@ def run_cpp(files: list[Path]) -> Outcome:
         lines = dump.read_bytes().splitlines()
     told = json.loads(done.stdout)
     versions = {name: told.pop(name) for name in ("simdjson", "ISA-L")}
-    counted = [told.pop(name) for name in ("records", "events", "inflated_bytes")]
-    return Outcome(
-        *counted, lambda: (show(read_process(json.loads(line))) for line in lines), {**told, "versions": versions}
-    )
+    records, events, inflated = (told.pop(name) for name in ("records", "events", "inflated_bytes"))
+    states = lambda: (show(read_process(json.loads(line))) for line in lines)  # noqa: E731
+    return Outcome(records, events, inflated, states, {**told, "versions": versions})
 
 
 def run_fastfold(files: list[Path]) -> Outcome:

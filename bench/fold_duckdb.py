@@ -33,7 +33,8 @@ def fold_files(files: list[Path], states: States) -> None:
 def _read(database: duckdb.DuckDBPyConnection, files: list[str]) -> None:
     fields = [name for name in FIELDS if name not in _OTHER_SPELLING]
     head = {name: "VARCHAR" if kind is str else "BIGINT" for name, kind in HEAD.items()}
-    _load(database, "records", files, {**head, **dict.fromkeys(fields, "VARCHAR"), "event_data": "MAP(VARCHAR, VARCHAR)"})
+    texts = dict.fromkeys(fields, "VARCHAR")
+    _load(database, "records", files, {**head, **texts, "event_data": "MAP(VARCHAR, VARCHAR)"})
     again = [
         name
         for (name,) in database.execute(

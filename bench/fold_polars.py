@@ -15,7 +15,10 @@ _TYPES: dict[str, type[pl.DataType]] = {
     **{name: pl.String if kind is str else pl.Int64 for name, kind in HEAD.items()},
     **dict.fromkeys(FIELDS, pl.String),
 }
-_SCHEMA = {**_TYPES, "event_data": pl.Struct(dict.fromkeys(FIELDS, pl.String))}
+_SCHEMA: dict[str, type[pl.DataType] | pl.DataType] = {
+    **_TYPES,
+    "event_data": pl.Struct(dict.fromkeys(FIELDS, pl.String)),
+}
 
 
 def fold_files(files: list[Path], states: States) -> None:
@@ -57,9 +60,7 @@ def _grouped(event: Event, rows: pl.LazyFrame) -> pl.LazyFrame:
         "parent": pl.col(event.parent) if event.parent else pl.lit(""),
     }
     time = pl.col("UtcTime")
-    counted = chosen.select(time, **columns).filter(
-        pl.col("group_host") != "", pl.col("process") != "", time != ""
-    )
+    counted = chosen.select(time, **columns).filter(pl.col("group_host") != "", pl.col("process") != "", time != "")
     return counted.group_by(*columns).agg(pl.len(), time.min().alias("first"), time.max().alias("last"))
 
 

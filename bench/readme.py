@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,15 @@ def block(results: Path) -> str:
     """The figures as the README shows them."""
     report = Report.read(results / "whole-job.json")
     first, place = report.inputs[0], report.place
+    text_mb = first.inflated_bytes / 1e6
+    said = (
+        f"The same job, {first.files} real files ({first.records:,} records, {text_mb:.0f} MB of text) to the state of "
+        "each process, one thread, CPU seconds, states compared for equality first. Shuffled are the same lines mixed "
+        f"across hosts, as a feed has them (gzip {report.inputs[-1].packed:.0f}:1 instead of {first.packed:.0f}:1). "
+        f"`make bench`; {place['date'][:10]}, {place['cpu']}, Python {place['versions']['Python']}:"
+    )
     lines = [
-        f"The same job, {first.files} real files ({first.records:,} records, {first.inflated_bytes / 1e6:.0f} MB inflated) "
-        "to the state of each",
-        'process, one thread, CPU seconds, states compared for equality first. "Shuffled" are the same lines mixed across',
-        f"hosts, as a feed has them (gzip {report.inputs[-1].inflated_bytes / report.inputs[-1].stored_bytes:.0f}:1 instead of "
-        f"{first.inflated_bytes / first.stored_bytes:.0f}:1). `make bench`; {place['date'][:10]}, {place['cpu']}, "
-        f"Python {place['versions']['Python']}:",
+        textwrap.fill(said, 120),
         "",
         report.table(),
         "![Million records per CPU second of each way](bench/results/whole-job.svg)",
@@ -60,7 +63,7 @@ def block(results: Path) -> str:
         "",
         *(f"- {said}" for said in [*report.losses(), *_parse(results), *_memory(results), *_scaling(results)]),
         "",
-        "[bench/README.md](bench/README.md) says what each of them does; versions and single figures are in `bench/results`.",
+        "[bench/README.md](bench/README.md) says what each does; versions and single figures are in `bench/results`.",
     ]
     return "\n".join(lines) + "\n"
 

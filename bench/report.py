@@ -73,6 +73,28 @@ class Measured:
         ours, theirs = self.cpu_s("fastfold"), self.cpu_s(BAR)
         return None if ours is None or theirs is None else ours / theirs
 
+    @property
+    def packed(self) -> float:
+        """Inflated bytes for one that is stored."""
+        return self.inflated_bytes / self.stored_bytes
+
+    def notes(self) -> list[str]:
+        """What the table does not tell of this input."""
+        spread = ", ".join(f"{row.name} +{row.spread:.0%}" for row in self.rows)
+        notes = [
+            f"{self.label}: {self.source}: {self.files} files, {self.stored_bytes / 1e6:.1f} MB stored, "
+            f"{self.inflated_bytes / 1e6:.1f} MB inflated (ratio {self.packed:.1f}), {self.records} records, "
+            f"{self.events} events, {self.processes} processes. All contenders gave the same states (SHA-256 "
+            f"{self.digest[:16]}), compared before the clock started. Of the CPU times, the worst was above the "
+            f"best by: {spread}."
+        ]
+        if self.ratio is not None:
+            notes.append(
+                f"{self.label}: fastfold spends {self.ratio:.3f} of the CPU time per event of {CONTENDERS[BAR].title} "
+                f"(at most {AT_MOST:.3f} is asked for: {'met' if self.ratio <= AT_MOST else 'missed'})."
+            )
+        return notes
+
     def cells(self, name: str) -> list[str]:
         """Of one contender: CPU seconds, records, bytes, and how often the best Python way fits into it."""
         row = next((row for row in self.rows if row.name == name), None)
@@ -109,15 +131,15 @@ class Report:
 
     def table(self) -> str:
         """One row for each contender, the slowest first."""
-        heads = [f"{input.label}: CPU s | M records/s | MB/s | x best Python" for input in self.inputs]
+        heads = [f"{measured.label}: CPU s | M records/s | MB/s | x best Python" for measured in self.inputs]
         lines = [
             f"| way | {' | '.join(heads)} | peak MiB |",
             f"|---|{'---:|---:|---:|---:|' * len(self.inputs)}---:|",
         ]
         first = self.inputs[0]
         for name in sorted(self.names, key=lambda name: -(first.cpu_s(name) or float("inf"))):
-            peaks = [row.peak_bytes for input in self.inputs for row in input.rows if row.name == name]
-            cells = [cell for input in self.inputs for cell in input.cells(name)]
+            peaks = [row.peak_bytes for measured in self.inputs for row in measured.rows if row.name == name]
+            cells = [cell for measured in self.inputs for cell in measured.cells(name)]
             peak = f"{max(peaks) / MIB:.0f}" if peaks else ""
             lines.append(f"| {' | '.join([CONTENDERS[name].title, *cells, peak])} |")
         return "\n".join(lines) + "\n"
@@ -125,34 +147,26 @@ class Report:
     def losses(self) -> list[str]:
         """Where another contender is ahead of fastfold, in the words of the figures."""
         said = []
-        for input in self.inputs:
-            ours = next((row for row in input.rows if row.name == "fastfold"), None)
+        for measured in self.inputs:
+            ours = next((row for row in measured.rows if row.name == "fastfold"), None)
             if ours is None:
                 continue
-            others = [row for row in input.rows if row.name not in {"fastfold", "reference"}]
-            faster = [f"{CONTENDERS[r.name].title} ({ours.cpu_s / r.cpu_s:.2f} times)" for r in others if r.cpu_s < ours.cpu_s]
+            others = [row for row in measured.rows if row.name not in {"fastfold", "reference"}]
+            faster = [
+                f"{CONTENDERS[row.name].title} ({ours.cpu_s / row.cpu_s:.2f} times)"
+                for row in others
+                if row.cpu_s < ours.cpu_s
+            ]
             smaller = [CONTENDERS[r.name].title for r in others if r.peak_bytes < ours.peak_bytes]
-            said += [f"{input.label}: faster than fastfold: {', '.join(faster)}."] if faster else []
-            said += [f"{input.label}: with less memory than fastfold: {', '.join(smaller)}."] if smaller else []
+            said += [f"{measured.label}: faster than fastfold: {', '.join(faster)}."] if faster else []
+            said += [f"{measured.label}: with less memory than fastfold: {', '.join(smaller)}."] if smaller else []
         return said or ["No contender was faster than fastfold or had less memory."]
 
     def markdown(self) -> str:
         """The table with what is needed to judge and repeat it."""
         notes = [f"Not run: {CONTENDERS[name].title}: {reason}" for name, reason in self.not_run.items()]
         notes += ["Where fastfold loses. " + " ".join(self.losses())]
-        for input in self.inputs:
-            if input.ratio is not None:
-                notes.append(
-                    f"{input.label}: fastfold spends {input.ratio:.3f} of the CPU time per event of {CONTENDERS[BAR].title} "
-                    f"(at most {AT_MOST:.3f} is asked for: {'met' if input.ratio <= AT_MOST else 'missed'})."
-                )
-            notes.append(
-                f"{input.label}: {input.source}: {input.files} files, {input.stored_bytes / 1e6:.1f} MB stored, "
-                f"{input.inflated_bytes / 1e6:.1f} MB inflated (ratio {input.inflated_bytes / input.stored_bytes:.1f}), "
-                f"{input.records} records, {input.events} events, {input.processes} processes. All contenders gave the "
-                f"same states (SHA-256 {input.digest[:16]}), compared before the clock started. CPU time of the worst "
-                "run above the best: " + ", ".join(f"{row.name} +{row.spread:.0%}" for row in input.rows) + "."
-            )
+        notes += [note for measured in self.inputs for note in measured.notes()]
         notes += [
             f"CPU is user and system time of one process after its imports, one thread, the least of {self.repeat} "
             f"runs that took turns. Peak is memory above that after the imports. Seed {self.seed}.",
@@ -163,8 +177,8 @@ class Report:
     def write(self, folder: Path, name: str) -> list[Path]:
         """The table as Markdown and all figures as JSON."""
         figures = asdict(self)
-        for shown, input in zip(figures["inputs"], self.inputs, strict=True):
-            shown["ratio"] = input.ratio
+        for shown, measured in zip(figures["inputs"], self.inputs, strict=True):
+            shown["ratio"] = measured.ratio
         return write(folder, name, self.markdown(), figures)
 
 
@@ -181,7 +195,8 @@ def sign(place: dict[str, Any]) -> list[str]:
     """Where and how a result was made, in two lines."""
     versions = ", ".join(f"{name} {version}" for name, version in place["versions"].items())
     return [
-        f"{place['date']}, commit {place['commit']}, {place['cpu']}, {place['cores']} cores, {place['system']}; {versions}.",
+        f"{place['date']}, commit {place['commit']}, {place['cpu']}, {place['cores']} cores, {place['system']}; "
+        f"{versions}.",
         f"Command: `{place['command']}`",
     ]
 

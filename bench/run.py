@@ -57,7 +57,7 @@ def main() -> int:
         say(f"no picture: {error}")
     for path in written:
         say(f"written: {path}")
-    met = [input.ratio is not None and input.ratio <= AT_MOST for input in measured]
+    met = [one.ratio is not None and one.ratio <= AT_MOST for one in measured]
     return 1 if options.strict and not all(met) else 0
 
 

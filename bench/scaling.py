@@ -87,7 +87,7 @@ def describe(rows: list[dict[str, Any]], files: int, rounds: int) -> tuple[str, 
     lines = [f"| work | one thread, wall s | {THREADS} threads, wall s | times faster |", "|---|---:|---:|---:|"]
     for row in rows:
         lines.append(f"| {row['name']} | {min(row['one_s']):.3f} | {min(row['many_s']):.3f} | {row['ratio']:.2f} |")
-    figures = {"rows": rows, "place": place(["fastfold"])}
+    figures: dict[str, Any] = {"rows": rows, "place": place(["fastfold"])}
     notes = [
         f"{files} gzip files, read {THREADS} times in all; the least of {rounds} rounds in turns. "
         f"Load of the machine, this program included: {max(row['load'] for row in rows):.1f}.",

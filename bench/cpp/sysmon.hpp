@@ -92,7 +92,9 @@ inline double wall_s() {
 inline std::uint64_t memory_bytes(std::string_view field) {
     std::ifstream status("/proc/self/status");
     for (std::string line; std::getline(status, line);) {
-        if (line.compare(0, field.size(), field) == 0) return std::strtoull(line.c_str() + field.size() + 1, nullptr, 10) * 1024;
+        if (line.compare(0, field.size(), field) == 0) {
+            return std::strtoull(line.c_str() + field.size() + 1, nullptr, 10) * 1024;
+        }
     }
     fail("/proc/self/status does not tell the memory of this process");
 }

@@ -7,18 +7,19 @@ says its bytes, so that rates can be compared.
 from __future__ import annotations
 
 import gzip
+import random
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
-
-from fastfold._core import Folder, Inflater, ParsePlan, Parser, Plan
-from fastfold.folding import open_inflater
-from fastfold.types import Limits
 from records import lines, text_of
 
-Dice = Any
+from fastfold._core import Folder, Inflater, ParsePlan, Parser, Plan
+from fastfold.inflate import open_inflater
+from fastfold.types import Limits
+
+Dice = random.Random
 
 
 def _long(dice: Dice, _: int) -> str:
@@ -38,7 +39,8 @@ def _nested(dice: Dice, _: int) -> list[Any]:
 
 
 def _time(_: Dice, number: int) -> str:
-    return f"2026-01-02 {number // 3600000 % 24:02}:{number // 60000 % 60:02}:{number // 1000 % 60:02}.{number % 1000:03}"
+    second, milli = divmod(number, 1000)
+    return f"2026-01-02 {second // 3600 % 24:02}:{second // 60 % 60:02}:{second % 60:02}.{milli:03}"
 
 
 def _new(dice: Dice, number: int) -> str:
