@@ -21,10 +21,11 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench annotate sanitize profile wheel clean clean-venv
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-compare annotate \
+	sanitize profile wheel clean clean-venv
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED) ## virtual environment in .venv with all that development needs
 
@@ -65,8 +66,26 @@ format: $(INSTALLED) ## format the Python code
 	$(PY) -m ruff check --fix-only .
 	$(PY) -m ruff format .
 
-bench: build ## fastfold beside other ways to do the same job
+bench: build ## fastfold beside other ways to do the same job; writes bench/results and the figures of README.md
 	$(PY) bench/run.py $(BENCH)
+	$(PY) bench/parse.py
+	$(PY) bench/scaling.py
+	$(PY) bench/memory.py --no-limit
+	$(PY) bench/readme.py
+
+bench-memory: build ## peak memory of a fold over a file of 120 MB; fails from 64 MiB up
+	$(PY) bench/memory.py
+
+bench-scaling: build ## two threads beside one
+	$(PY) bench/scaling.py
+
+bench-units: build ## each unit of the core, in CPU time
+	$(PY) -m pytest -q bench/units -o pythonpath=bench/units --benchmark-timer=time.process_time \
+		--benchmark-columns=min,median,stddev,rounds --benchmark-sort=name $(BENCH)
+
+bench-compare: build ## the working tree beside another revision: BASE=revision
+	@test -n "$(BASE)" || { echo "BASE names a revision: make bench-compare BASE=main" >&2; exit 2; }
+	$(PY) bench/compare.py $(BASE) $(BENCH)
 
 annotate: $(INSTALLED) ## fail when a line of a nogil function touches the interpreter
 	$(PY) bench/annotate.py

@@ -1,4 +1,4 @@
-"""The fold of records that a JSON parser made into dicts."""
+"""The fold of records that a JSON parser made into dicts, or into what reads like dicts."""
 
 from __future__ import annotations
 
@@ -30,10 +30,14 @@ Handler = Callable[[States, Fields, str, str], None]
 def fold_lines(lines: Iterable[bytes], loads: Callable[[bytes], Any], states: States) -> None:
     """Fold NDJSON lines; a line that is not JSON raises what `loads` raises."""
     handlers = _HANDLERS
+    record: Any
+    fields: Any
     for line in lines:
         if not line or line.isspace():
             continue
         states.records += 1
+        # pysimdjson parses into the memory of the record before, once nobody holds it.
+        record = fields = None
         record = loads(line)
         if record.get("Channel") == _SYSMON:
             fields, host, number = record, record.get("Hostname"), record.get("EventID")

@@ -7,6 +7,7 @@ import os
 import random
 import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 __all__ = ["ROOT", "generate", "list_files", "real_folder", "shuffle", "warm"]
@@ -14,8 +15,6 @@ __all__ = ["ROOT", "generate", "list_files", "real_folder", "shuffle", "warm"]
 ROOT = Path(__file__).resolve().parent.parent
 
 _SUFFIX = ".json.gz"
-_WAYS = 32
-"""Files that are mixed at a time: far more hosts than any one of them has."""
 _FILE_BYTES = 32 << 20
 """Text of one mixed file."""
 
@@ -53,45 +52,41 @@ def generate(folder: Path, seed: int, files: int) -> list[Path]:
 
 
 def shuffle(files: Sequence[Path], folder: Path, seed: int) -> list[Path]:
-    """The same lines in new files, each line drawn from one of many files at random.
+    """The same lines in new files, in an order in which every other one was as likely.
 
-    Lines of one file stay in order, as collectors deliver them; neighbours are of different hosts.
+    A feed of many hosts is like this: neighbours are of different hosts, so gzip finds less to repeat.
+    Lines are dealt into lots first, and each lot is mixed by itself: no more than one is in memory.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    made: list[Path] = []
-    for text in _mixed(files, random.Random(seed)):
-        made.append(folder / f"shuffled-{len(made):04d}.json.gz")
-        packer = zlib.compressobj(6, zlib.DEFLATED, 31)
-        with made[-1].open("wb") as file:
-            for line in text:
-                file.write(packer.compress(line))
-            file.write(packer.flush())
+    dice = random.Random(seed)
+    count = sum(_inflated_bytes(path) for path in files) // _FILE_BYTES + 1
+    lots = [folder / f"lot-{number:04d}" for number in range(count)]
+    with ExitStack() as stack:
+        opened = [stack.enter_context(lot.open("wb")) for lot in lots]
+        for path in files:
+            for line in _lines(path):
+                dice.choice(opened).write(line)
+    made = []
+    for number, lot in enumerate(lots):
+        lines = lot.read_bytes().splitlines(keepends=True)
+        lot.unlink()
+        dice.shuffle(lines)
+        if lines:
+            made.append(folder / f"shuffled-{number:04d}{_SUFFIX}")
+            made[-1].write_bytes(_pack(lines))
     return made
 
 
-def _mixed(files: Sequence[Path], dice: random.Random) -> Iterator[list[bytes]]:
-    """Lines in lots of about `_FILE_BYTES`."""
-    waiting = list(files)
-    dice.shuffle(waiting)
-    readers: list[Iterator[bytes]] = []
-    lot: list[bytes] = []
-    size = 0
-    while waiting or readers:
-        while waiting and len(readers) < _WAYS:
-            readers.append(_lines(waiting.pop()))
-        which = dice.randrange(len(readers))
-        line = next(readers[which], None)
-        if line is None:
-            readers[which] = readers[-1]
-            readers.pop()
-            continue
-        lot.append(line)
-        size += len(line)
-        if size >= _FILE_BYTES:
-            yield lot
-            lot, size = [], 0
-    if lot:
-        yield lot
+def _pack(lines: Sequence[bytes]) -> bytes:
+    packer = zlib.compressobj(6, zlib.DEFLATED, 31)
+    return b"".join([*map(packer.compress, lines), packer.flush()])
+
+
+def _inflated_bytes(path: Path) -> int:
+    """What the end of a gzip file says of its size."""
+    with path.open("rb") as file:
+        file.seek(-4, os.SEEK_END)
+        return int.from_bytes(file.read(4), "little")
 
 
 def _lines(path: Path) -> Iterator[bytes]:

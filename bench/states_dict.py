@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["SETS", "Process", "States", "add_member", "show"]
+__all__ = ["SETS", "Process", "States", "add_member", "read_process", "show"]
 
 SETS = ("files", "deleted", "remotes", "domains", "registry", "modules", "targets", "sources")
 FILES, DELETED, REMOTES, DOMAINS, REGISTRY, MODULES, TARGETS, SOURCES = range(8)
@@ -88,6 +88,18 @@ def add_member(process: Process, which: int, time: str, text: str | None) -> Non
         seen = members.get(text)
         if seen is None or time < seen:
             members[text] = time
+
+
+def read_process(told: dict[str, Any]) -> Process:
+    """A process as the C++ program tells it, its sets with all their members."""
+    process = Process(told["host"], told["process"])
+    process.counts, process.first, process.last = told["counts"], told["first"], told["last"]
+    process.image, process.command_line = told["image"], told["command_line"]
+    process.user, process.parent = told["user"], told["parent"]
+    for which, members in enumerate(told["sets"]):
+        for time, text in members:
+            add_member(process, which, time, text)
+    return process
 
 
 class States:

@@ -1,12 +1,12 @@
-"""The benchmark itself: contenders agree with each other, and fastfold needs at most a third of the CPU time."""
+"""The benchmark itself: contenders agree with each other, and its figures are those of the README."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,32 +15,67 @@ import pytest
 from otrf import real_files
 from repo.project import ROOT
 
+BENCH = ROOT / "bench"
+PYTHON = ("stdlib", "orjson", "msgspec", "pysimdjson", "polars", "duckdb", "pyarrow", "fastfold", "reference")
+SMALL = ("--generate", "--generated-files", "1", "--repeat", "1")
 
-def _run(tmp_path: Path, *options: str) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    if find_spec("orjson") is None:
-        pytest.fail("orjson is not installed: make setup")
-    command = [sys.executable, str(ROOT / "bench" / "run.py"), "--results", str(tmp_path), "--name", "run", *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+def _run(
+    tmp_path: Path, *options: str, modules: Path | None = None
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    command = [sys.executable, str(BENCH / "run.py"), "--results", str(tmp_path), "--name", "run", *options]
+    paths = [str(modules), *filter(None, [os.environ.get("PYTHONPATH")])] if modules else []
+    environment = os.environ | ({"PYTHONPATH": os.pathsep.join(paths)} if paths else {})
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     figures = tmp_path / "run.json"
     return done, json.loads(figures.read_text()) if figures.exists() else {}
 
 
+def _chosen(*names: str) -> list[str]:
+    return [word for name in names for word in ("--contender", name)]
+
+
 def test_all_contenders_and_the_reference_give_the_same_states(tmp_path: Path) -> None:
-    names = ("stdlib", "orjson", "msgspec", "fastfold", "reference")
-    chosen = [word for name in names for word in ("--contender", name)]
-    done, figures = _run(tmp_path, "--generate", "--generated-files", "1", "--shuffled", "--repeat", "1", *chosen)
+    done, figures = _run(tmp_path, *SMALL, "--shuffled", *_chosen(*PYTHON))
     assert done.returncode == 0, done.stderr
-    assert [row["name"] for row in figures["rows"]] == list(names)
-    assert figures["processes"] > 1000
+    if figures["not_run"] and not os.environ.get("CI"):
+        pytest.skip(f"not installed: {figures['not_run']}")
+    assert figures["not_run"] == {}, "make setup"
+    (measured,) = figures["inputs"]
+    assert [row["name"] for row in measured["rows"]] == list(PYTHON)
+    assert measured["processes"] > 1000
+    assert (tmp_path / "run.svg").stat().st_size > 1000
+    assert (tmp_path / "run.png").stat().st_size > 1000
+
+
+def test_the_program_in_cpp_gives_the_same_states(tmp_path: Path) -> None:
+    done, figures = _run(tmp_path, *SMALL, *_chosen("fastfold", "c++"))
+    assert done.returncode == 0, done.stderr
+    if figures["not_run"]:
+        pytest.skip(figures["not_run"]["c++"])
+    for measured in figures["inputs"]:
+        assert [row["name"] for row in measured["rows"]] == ["fastfold", "c++"]
+
+
+def test_a_contender_that_cannot_run_is_listed_with_the_reason(tmp_path: Path) -> None:
+    modules = tmp_path / "modules"
+    modules.mkdir()
+    (modules / "orjson.py").write_text("raise ImportError('no orjson for this machine')\n")
+    done, figures = _run(tmp_path, *SMALL, "--as-is", *_chosen("orjson", "fastfold"), modules=modules)
+    assert done.returncode == 0, done.stderr
+    assert figures["not_run"] == {"orjson": "no orjson for this machine"}
+    table = (tmp_path / "run.md").read_text()
+    assert "| isal + orjson + dict | not run |" in table
+    assert "Not run: isal + orjson + dict: no orjson for this machine" in table
 
 
 @pytest.mark.real_files
 def test_fastfold_needs_at_most_a_third_of_the_cpu_time(tmp_path: Path) -> None:
     # The least of several rounds, in turns: a busy machine slows both down.
-    options = ("--contender", "orjson", "--contender", "fastfold", "--repeat", "3", "--strict")
+    options = ("--as-is", *_chosen("orjson", "fastfold"), "--repeat", "3", "--strict")
     done, figures = _run(tmp_path, *map(str, real_files()), *options)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert figures["ratio"] <= 1 / 3
+    assert figures["inputs"][0]["ratio"] <= 1 / 3
 
 
 def test_a_difference_stops_the_benchmark(tmp_path: Path) -> None:
@@ -54,7 +89,15 @@ def test_a_difference_stops_the_benchmark(tmp_path: Path) -> None:
     }
     batch = tmp_path / "batch.json.gz"
     batch.write_bytes(gzip.compress(json.dumps(record).encode()))
-    done, figures = _run(tmp_path, str(batch), "--contender", "fastfold", "--contender", "orjson")
+    done, figures = _run(tmp_path, str(batch), "--as-is", *_chosen("fastfold", "orjson"))
     assert done.returncode != 0
     assert "orjson and fastfold differ in digest" in done.stderr
     assert figures == {}
+
+
+def test_the_readme_has_the_figures_of_the_last_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCH))
+    import readme
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert readme.replace(text, readme.block(readme.RESULTS)) == text, "make bench, or bench/readme.py"
