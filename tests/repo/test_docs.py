@@ -100,7 +100,16 @@ def test_the_index_tells_how_a_format_is_recognised(name: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [TIME_FORMS, ID_FORMS, SOURCE_FORMS, CONDITION_OPS, OUTCOMES, KINDS, COLUMNS, tuple(op for op in OPS if op != "marks")],
+    [
+        TIME_FORMS,
+        ID_FORMS,
+        SOURCE_FORMS,
+        CONDITION_OPS,
+        OUTCOMES,
+        KINDS,
+        COLUMNS,
+        tuple(op for op in OPS if op != "marks"),
+    ],
 )
 def test_the_reference_of_the_language_has_every_word(words: tuple[str, ...]) -> None:
     assert set(words) - _quoted(LANGUAGE) == set()
