@@ -75,9 +75,10 @@ def shown(events: list[Event]) -> list[Row]:
 def events_of_batch(batch: Batch) -> list[Event]:
     """The events of a batch of the core, as the reference has them."""
     events = []
+    hosts, processes = batch.hosts, batch.processes
     for row in batch.events:
-        tenant, host, process = batch.processes[row["process"]]
-        assert (tenant, host) == batch.hosts[row["host"]]
+        tenant, host, process = processes[row["process"]]
+        assert (tenant, host) == hosts[row["host"]]
         columns = {name: batch.strings[row[name]] for name in COLUMNS if row[name]}
         events.append(
             Event(

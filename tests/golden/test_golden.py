@@ -105,12 +105,9 @@ def test_the_golden_records_are_recognised(name: str) -> None:
 @pytest.mark.parametrize("path", rejects(), ids=lambda path: f"{path.parent.name}/{path.stem}")
 @pytest.mark.parametrize("kit", ["reference", "core"])
 def test_what_cannot_be_read_refuses_the_file(path: Path, kit: str) -> None:
-    data, name = path.read_bytes(), path.parent.name
+    read = fastfold.parse if kit == "core" else reference.read_lines
     with pytest.raises(Reject) as caught:
-        if kit == "core":
-            fastfold.parse(data, name)
-        else:
-            reference.read_lines(data, load_schema(name))
+        read(path.read_bytes(), load_schema(path.parent.name))
     reject = caught.value
     assert f"{reject.field}: {reject.reason} at line {reject.line}\n" == path.with_suffix(".txt").read_text()
 
