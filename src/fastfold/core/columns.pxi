@@ -178,7 +178,7 @@ cdef void _append_member(StateColumn* column, Py_ssize_t row, const TextRef* mem
 
 
 cdef Column _of_flags(str name, list names, list flags, Py_ssize_t rows):
-    """For each row the names of the flags that are set, in order; null where there is none."""
+    """For each row the names of the flags that are set, in order."""
     order = sorted(range(len(names)), key=names.__getitem__)
     which = numpy.zeros((rows, len(names)), "u1")
     for place, number in enumerate(order):
@@ -186,14 +186,13 @@ cdef Column _of_flags(str name, list names, list flags, Py_ssize_t rows):
     ends = numpy.zeros(rows + 1, "<i4")
     numpy.cumsum(numpy.count_nonzero(which, axis=1), out=ends[1:])
     members = _of_strings("item", [names[order[place]] for place in numpy.nonzero(which)[1].tolist()])
-    return _list(name, ends, members, which.any(axis=1))
+    return _list(name, ends, members)
 
 
 cdef Column _reducer_column(reducer, dict arrays):
     present = arrays["valid"]
     if reducer.op == "count":
-        seen = reducer.kinds or KINDS
-        children = [_numbers(kind, b"L", arrays["numbers"][KINDS.index(kind)]) for kind in seen]
+        children = [_numbers(kind, b"L", numbers) for kind, numbers in zip(KINDS, arrays["numbers"])]
         return _struct(reducer.name, len(present), children, present)
     if reducer.op == "set":
         cut = _column("cut", b"b", len(arrays["cut"]), (numpy.packbits(arrays["cut"], bitorder="little"),), (), None)
