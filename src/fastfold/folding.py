@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 from fastfold._core import ArrowTable, Batch, Deltas, Folder, ParsePlan, Parser, Plan, Reader, merge_group, states_table
 from fastfold._core import decode as _decode
@@ -188,8 +188,8 @@ class States:
 
 
 def _full(identity: tuple[str, ...]) -> Identity:
-    tenant, host, process = identity if len(identity) == 3 else ("", *identity)
-    return tenant, host, process
+    """With the empty tenant where none is given; what is no identity is none of a state's either."""
+    return cast(Identity, ("", *identity) if len(identity) == 2 else identity)
 
 
 def parse(file: File, schema: Named | Schema = "sysmon", *, limits: Limits | None = None) -> Batch:
