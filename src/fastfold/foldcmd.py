@@ -30,7 +30,7 @@ from fastfold.errors import FastfoldError, ParkError, Reject
 from fastfold.exits import Exit
 from fastfold.local import hold_signals
 from fastfold.recognise import AUTO
-from fastfold.schema import load_definition, load_schema
+from fastfold.schema import FoldDefinition, load_definition, load_schema
 from fastfold.show import table
 from fastfold.states import State, to_json
 from fastfold.text import escape, json_line
@@ -67,7 +67,7 @@ class Job:
         Names of a record schema and a fold definition, or paths of TOML files; the schema may be
         ``auto``: recognised for each file.
     form : str
-        ``table`` or ``jsonl``.
+        ``table``, ``jsonl`` or ``parquet``.
     processes : int
         Processes that fold; 1 folds in this one.
     limits : Limits
@@ -328,7 +328,9 @@ def run(job: Job, output: BinaryIO) -> Exit:
             progress.step(total)
     seconds = time.perf_counter() - began
     states = (decode(engine.plan, merged[identity]) for identity in sorted(merged))
-    if job.form == "jsonl":
+    if job.form == "parquet":
+        _write_parquet(engine.plan.definition, merged, output)
+    elif job.form == "jsonl":
         _print_jsonl(job, states, output)
     else:
         _print_tables(states, output)
@@ -365,17 +367,32 @@ def _print_tables(states: Iterable[State], output: BinaryIO) -> None:
             return
 
 
+def _write_parquet(definition: FoldDefinition, merged: dict[_Identity, bytes], output: BinaryIO) -> None:
+    from fastfold.folding import States
+    from fastfold.parquet import write
+
+    try:
+        write(States(definition, merged, FoldCounts()), output)
+        output.flush()
+    except BrokenPipeError:
+        _write_nowhere(output)
+
+
 def _write(output: BinaryIO, data: bytearray) -> bool:
     """Write and empty the buffer; whether the reader still listens."""
     try:
         output.write(data)
         output.flush()
     except BrokenPipeError:
-        # `| head` had enough.  What is still buffered must not raise again when Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
+        _write_nowhere(output)
         return False
     data.clear()
     return True
+
+
+def _write_nowhere(output: BinaryIO) -> None:
+    # `| head` had enough.  What is still buffered must not raise again when Python ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output.fileno())
 
 
 def _summary(total: _Total, processes: int, seconds: float) -> Iterator[str]:

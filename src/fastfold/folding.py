@@ -1,4 +1,4 @@
-"""One file to deltas or events: inflate, parse and fold, window by window over one buffer.
+"""Files to deltas, states or events: inflate, parse and fold, window by window over one buffer.
 
 This is the pipeline without servers, and what the library's `fastfold.fold` and `fastfold.parse` are.
 Nothing of a file is given out before its last byte has been inflated, checked, parsed and folded.
@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol, cast
 
-from fastfold._core import Batch, Deltas, Folder, ParsePlan, Parser, Plan, Reader, merge_group
+from fastfold._core import ArrowTable, Batch, Deltas, Folder, ParsePlan, Parser, Plan, Reader, merge_group, states_table
 from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.errors import Reject
@@ -20,7 +24,18 @@ from fastfold.schema import FoldDefinition, Schema, load_definition, load_schema
 from fastfold.states import State
 from fastfold.types import FoldCounts, Limits
 
-__all__ = ["States", "decode", "detect_schema", "encode", "fold", "fold_file", "merge", "parse"]
+__all__ = ["File", "Readable", "States", "decode", "detect_schema", "encode", "fold", "fold_file", "merge", "parse"]
+
+
+class Readable(Protocol):
+    """A file opened for reading bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes."""
+
+
+File = bytes | bytearray | memoryview | str | os.PathLike[str] | Readable
+"""One batch file: its content as stored (gzip, zstd or plain NDJSON), its path, or the open file."""
 
 Identity = tuple[str, str, str]
 Named = str | os.PathLike[str]
@@ -38,7 +53,7 @@ def fold_file(folder: Folder, data: bytes | memoryview, name: str, limits: Limit
     data : bytes or memoryview
         The whole file as stored: gzip, zstd or plain NDJSON.
     name : str
-        What to call the file in an error.
+        What to call the file in an error; may be empty.
     limits : Limits
 
     Returns
@@ -50,11 +65,18 @@ def fold_file(folder: Folder, data: bytes | memoryview, name: str, limits: Limit
     Reject
         With file, line and byte offset; nothing of the file is given out.
     """
-    try:
+    with _named(name):
         _read(folder, data, limits)
         return folder.finish()
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Say in a reject which file it is, where that is known."""
+    try:
+        yield
     except Reject as reject:
-        raise reject.at(name) from None
+        raise (reject.at(name) if name else reject) from None
 
 
 def _read(reader: Reader, data: bytes | memoryview, limits: Limits) -> None:
@@ -64,13 +86,27 @@ def _read(reader: Reader, data: bytes | memoryview, limits: Limits) -> None:
         reader.advance(count)
 
 
-def detect_schema(data: bytes | memoryview, *, limits: Limits | None = None) -> str:
+def _load(file: File, limits: Limits) -> tuple[bytes | memoryview, str]:
+    """The content of a file, and its name for an error."""
+    if isinstance(file, (bytes, bytearray, memoryview)):
+        return (file if isinstance(file, bytes) else memoryview(file)), ""
+    # One byte more than allowed: enough for the inflater to refuse the file.
+    if isinstance(file, (str, os.PathLike)):
+        with Path(file).open("rb") as opened:
+            return opened.read(limits.file_bytes + 1), os.fspath(file)
+    data = file.read(limits.file_bytes + 1)
+    if not isinstance(data, bytes):
+        raise TypeError(f"the file gives {type(data).__name__}, not bytes: open it with mode 'rb'")
+    return data, str(getattr(file, "name", ""))
+
+
+def detect_schema(file: File, *, limits: Limits | None = None) -> str:
     r"""Name of the schema of this package whose records a file holds, told from the first of them.
 
     Parameters
     ----------
-    data : bytes or memoryview
-        The whole file as stored: gzip, zstd or plain NDJSON.
+    file : bytes, path or open file
+        gzip, zstd or plain NDJSON, told by its first bytes.
     limits : Limits, optional
 
     Returns
@@ -87,7 +123,14 @@ def detect_schema(data: bytes | memoryview, *, limits: Limits | None = None) -> 
     >>> detect_schema(b'{"EventID":5,"Channel":"Security","Hostname":"a"}\n')
     'sysmon'
     """
-    inflater = open_inflater(data, limits or Limits())
+    limits = limits or Limits()
+    data, name = _load(file, limits)
+    with _named(name):
+        return _recognise(data, limits)
+
+
+def _recognise(data: bytes | memoryview, limits: Limits) -> str:
+    inflater = open_inflater(data, limits)
     head = bytearray(HEAD_BYTES)
     room = memoryview(head)
     filled = 0
@@ -101,13 +144,15 @@ def detect_schema(data: bytes | memoryview, *, limits: Limits | None = None) -> 
 
 def _schema_of(schema: Named | Schema, data: bytes | memoryview, limits: Limits) -> Schema:
     if schema == AUTO:
-        schema = detect_schema(data, limits=limits)
+        schema = _recognise(data, limits)
         _LOG.info("recognised the format %s", schema)
+    if isinstance(schema, str) and schema.isidentifier():
+        return _shipped_schema(schema)
     return schema if isinstance(schema, Schema) else load_schema(schema)
 
 
 class States:
-    """The states of processes, as canonical payloads, decoded when asked for.
+    r"""The states of processes, as canonical payloads, decoded when asked for.
 
     Parameters
     ----------
@@ -120,38 +165,95 @@ class States:
     Notes
     -----
     Iterates over `State` in order of tenant, host and process.
+
+    It has Arrow's PyCapsule methods: ``polars.DataFrame(states)``, ``pyarrow.table(states)`` and duckdb's
+    ``from states`` take it as it is; see `to_arrow`.
+
+    Examples
+    --------
+    >>> line = b'{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":5,"Hostname":"a","ProcessGuid":"{1}",'
+    >>> states = fold(line + b'"UtcTime":"2026-01-02 03:04:05.678","Image":"C:\\\\x.exe"}')
+    >>> states
+    <States: 1 processes, fold 'process'>
+    >>> ("a", "1") in states
+    True
+    >>> [(state.process, state.values["image"].text) for state in states]
+    [('1', 'C:\\x.exe')]
     """
 
     def __init__(self, definition: FoldDefinition, payloads: dict[Identity, bytes], counts: FoldCounts) -> None:
         self.definition = definition
         self.counts = counts
-        self._plan = Plan(None, definition, Limits())
+        self._plan = _plan_of(definition)
         self._payloads = payloads
+
+    def __repr__(self) -> str:
+        return f"<States: {len(self):,} processes, fold {self.definition.name!r}>"
 
     def __len__(self) -> int:
         return len(self._payloads)
 
     def __iter__(self) -> Iterator[State]:
-        return (_decode(self._plan, self._payloads[identity]) for identity in sorted(self._payloads))
+        return (_decode(self._plan, payload) for payload in self._sorted())
+
+    def __contains__(self, identity: object) -> bool:
+        """Whether there is a state of ``(host, process)`` or ``(tenant, host, process)``."""
+        return isinstance(identity, tuple) and _full(identity) in self._payloads
 
     def __getitem__(self, identity: tuple[str, str] | Identity) -> State:
         """The state of ``(host, process)``, or of ``(tenant, host, process)`` where there are tenants."""
-        tenant, host, process = identity if len(identity) == 3 else ("", *identity)
-        return _decode(self._plan, self._payloads[tenant, host, process])
+        return _decode(self._plan, self._payloads[_full(identity)])
+
+    def _sorted(self) -> list[bytes]:
+        return [self._payloads[identity] for identity in sorted(self._payloads)]
 
     @property
     def payloads(self) -> dict[Identity, bytes]:
         """The canonical payloads, by tenant, host and process."""
         return dict(self._payloads)
 
+    def to_arrow(self) -> ArrowTable:
+        """The states as a table for other libraries, in order of tenant, host and process.
 
-def parse(data: bytes | memoryview, schema: Named | Schema = "sysmon", *, limits: Limits | None = None) -> Batch:
-    """The events of one batch file.
+        Returns
+        -------
+        ArrowTable
+            ``tenant``, ``host``, ``process``, then a column for each reducer, under its name:
+
+            ============ ==================================================================
+            min, max     timestamp (ns, UTC) of ``time``, else uint64
+            sum          uint64
+            count        struct with a uint64 for each kind
+            first, last  the text
+            set          list of struct: ``time`` of the first event, ``text``, ``cut``
+            ============ ==================================================================
+
+            What a state does not have is null.  At the end two lists of names, which may be empty: ``more``,
+            the sets that dropped members, and ``cut``, the reducers that hold a text cut at its limit.
+        """
+        return states_table(self._plan, self._sorted())
+
+    def __arrow_c_schema__(self) -> object:
+        """The types of the columns, as a capsule for another library."""
+        return states_table(self._plan, []).__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows, as a capsule for another library; the types are ours, whatever is requested."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+
+def _full(identity: tuple[str, ...]) -> Identity:
+    """With the empty tenant where none is given; what is no identity is none of a state's either."""
+    return cast(Identity, ("", *identity) if len(identity) == 2 else identity)
+
+
+def parse(file: File, schema: Named | Schema = "sysmon", *, limits: Limits | None = None) -> Batch:
+    r"""The events of one batch file.
 
     Parameters
     ----------
-    data : bytes or memoryview
-        The whole file as stored: gzip, zstd or plain NDJSON.
+    file : bytes, path or open file
+        gzip, zstd or plain NDJSON, told by its first bytes.
     schema : str, path or Schema
         Name of a schema of this package, a TOML file, or ``auto``: see `detect_schema`.
     limits : Limits, optional
@@ -163,32 +265,49 @@ def parse(data: bytes | memoryview, schema: Named | Schema = "sysmon", *, limits
     Raises
     ------
     Reject
+        With file, line and byte offset; nothing of the file is given out.
     SchemaError
+    OSError
+        The file cannot be read.
+
+    Examples
+    --------
+    >>> line = b'{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":5,"Hostname":"a","ProcessGuid":"{1}",'
+    >>> batch = parse(line + b'"UtcTime":"2026-01-02 03:04:05.678","Image":"C:\\\\x.exe"}')
+    >>> batch
+    <Batch: 1 events of 1 processes on 1 hosts>
+    >>> batch.events["time"]
+    array(['2026-01-02T03:04:05.678000000'], dtype='datetime64[ns]')
+    >>> batch.strings[batch.events["image"]]
+    array(['C:\\x.exe'], dtype=object)
     """
     limits = limits or Limits()
-    parser = Parser(ParsePlan(_schema_of(schema, data, limits), limits))
-    _read(parser, data, limits)
-    return parser.finish()
+    data, name = _load(file, limits)
+    with _named(name):
+        parser = Parser(ParsePlan(_schema_of(schema, data, limits), limits))
+        _read(parser, data, limits)
+        return parser.finish()
 
 
 def fold(
-    data: bytes | memoryview,
+    files: File | Iterable[File],
     schema: Named | Schema = "sysmon",
     definition: Named | FoldDefinition = "process",
     *,
     limits: Limits | None = None,
 ) -> States:
-    r"""The states of one batch file.
+    r"""The states of one batch file, or of many.
 
     Parameters
     ----------
-    data : bytes or memoryview
-        The whole file as stored: gzip, zstd or plain NDJSON.
+    files : bytes, path, open file, or an iterable of these
+        gzip, zstd or plain NDJSON, told by its first bytes.
     schema : str, path or Schema
         Name of a schema of this package, a TOML file, or ``auto``: see `detect_schema`.
     definition : str, path or FoldDefinition
         Name of a fold definition of this package, or a TOML file.
     limits : Limits, optional
+        Of each file.
 
     Returns
     -------
@@ -197,34 +316,52 @@ def fold(
     Raises
     ------
     Reject
+        With file, line and byte offset; nothing is given out.
     SchemaError
+    OSError
+        A file cannot be read.
 
     Examples
     --------
     >>> line = b'{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":5,"Hostname":"a","ProcessGuid":"{1}",'
-    >>> states = fold(line + b'"UtcTime":"2026-01-02 03:04:05.678","Image":"C:\\\\x.exe"}')
-    >>> states["a", "1"].values["counts"]
+    >>> file = line + b'"UtcTime":"2026-01-02 03:04:05.678","Image":"C:\\\\x.exe"}'
+    >>> fold(file)["a", "1"].values["counts"]
     {'process_end': 1}
+    >>> fold([file, file])["a", "1"].values["counts"]
+    {'process_end': 2}
     """
     limits = limits or Limits()
-    definition = definition if isinstance(definition, FoldDefinition) else load_definition(definition)
-    folder = Folder(Plan(_schema_of(schema, data, limits), definition, limits))
-    _read(folder, data, limits)
-    deltas = folder.finish()
-    payloads = {
-        (host.tenant, host.host, process): payload
-        for host in deltas
-        for process, payload in zip(host.processes, host.payloads, strict=True)
-    }
-    return States(definition, payloads, deltas.counts)
+    definition = _definition_of(definition)
+    plan = Plan(None, definition, limits)
+    folders: dict[str, Folder] = {}
+    payloads: dict[Identity, bytes] = {}
+    counts = FoldCounts()
+    for file in _each(files):
+        data, name = _load(file, limits)
+        with _named(name):
+            used = _schema_of(schema, data, limits)
+        if used.name not in folders:
+            folders[used.name] = Folder(Plan(used, definition, limits))
+        deltas = fold_file(folders[used.name], data, name, limits)
+        names = [(host.tenant, host.host, process) for host in deltas for process in host.processes]
+        _merge_into(payloads, plan, names, [payload for host in deltas for payload in host.payloads])
+        counts = _add_counts(counts, deltas.counts)
+    return States(definition, payloads, counts)
 
 
-def merge(a: States, b: States) -> States:
-    """The states of the events of both; the order does not matter.
+def _each(files: File | Iterable[File]) -> Iterable[File]:
+    # A file is iterable too, and gives its lines.
+    if isinstance(files, (bytes, bytearray, memoryview, str, os.PathLike)) or hasattr(files, "read"):
+        return (files,)
+    return files
+
+
+def merge(first: States, *others: States) -> States:
+    """The states of the events of all; the order does not matter.
 
     Parameters
     ----------
-    a, b : States
+    first, *others : States
         Of the same fold definition.
 
     Returns
@@ -235,15 +372,29 @@ def merge(a: States, b: States) -> States:
     ------
     ValueError
         They are of different fold definitions.
+
+    Examples
+    --------
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with ThreadPoolExecutor(2) as pool:
+    ...     merge(*pool.map(fold, [b"", b"{}"])).counts.records
+    1
     """
-    if a.definition != b.definition:
-        raise ValueError(f"states of two fold definitions: {a.definition.name!r} and {b.definition.name!r}")
-    payloads = a.payloads
-    names, deltas = list(b.payloads), list(b.payloads.values())
-    plan = Plan(None, a.definition, Limits())
+    plan = _plan_of(first.definition)
+    payloads, counts = first.payloads, first.counts
+    for other in others:
+        if other.definition != first.definition:
+            names = f"{first.definition.name!r} and {other.definition.name!r}"
+            raise ValueError(f"states of two fold definitions: {names}")
+        of_other = other.payloads
+        _merge_into(payloads, plan, list(of_other), list(of_other.values()))
+        counts = _add_counts(counts, other.counts)
+    return States(first.definition, payloads, counts)
+
+
+def _merge_into(payloads: dict[Identity, bytes], plan: Plan, names: list[Identity], deltas: list[bytes]) -> None:
     merged = merge_group(plan, [payloads.get(name) for name in names], deltas)
     payloads.update(zip(names, merged, strict=True))
-    return States(a.definition, payloads, _add_counts(a.counts, b.counts))
 
 
 def _add_counts(a: FoldCounts, b: FoldCounts) -> FoldCounts:
@@ -298,5 +449,22 @@ def decode(payload: bytes, definition: Named | FoldDefinition = "process") -> St
 
 
 def _payload_plan(definition: Named | FoldDefinition) -> Plan:
-    loaded = definition if isinstance(definition, FoldDefinition) else load_definition(definition)
-    return Plan(None, loaded, Limits())
+    return _plan_of(_definition_of(definition))
+
+
+@lru_cache(maxsize=16)
+def _plan_of(definition: FoldDefinition) -> Plan:
+    return Plan(None, definition, Limits())
+
+
+# What ships with the package is read once; a file may change.
+
+
+def _definition_of(definition: Named | FoldDefinition) -> FoldDefinition:
+    if isinstance(definition, str) and definition.isidentifier():
+        return _shipped_definition(definition)
+    return definition if isinstance(definition, FoldDefinition) else load_definition(definition)
+
+
+_shipped_schema = lru_cache(load_schema)
+_shipped_definition = lru_cache(load_definition)

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy
+import pyarrow
 
 from fastfold._core import Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
 from fastfold.errors import CorruptValue, Reject
-from fastfold.folding import fold, fold_file
+from fastfold.folding import States, fold, fold_file, parse
 from fastfold.inflate import open_inflater
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
@@ -124,7 +125,35 @@ def rejects(files: list[bytes]) -> Callable[[], None]:
     return once
 
 
-JOBS = {"folds": folds, "plans": plans, "parses": parses, "payloads": payloads, "rejects": rejects}
+def tables(files: list[bytes]) -> Callable[[], None]:
+    """Batches and states as Arrow tables: read, left unread, and broken."""
+    batch, states = parse(files[0]), fold(files[0])
+    payload = next(iter(states.payloads.values()))
+    broken = States(definition, {("", "a", "1"): payload, ("", "b", "2"): payload[:-1]}, states.counts)
+
+    def once() -> None:
+        assert pyarrow.table(batch)["image"].null_count < len(batch)
+        assert len(pyarrow.table(states)) == len(states)
+        left = [batch.__arrow_c_stream__(), *batch.__arrow_c_array__(), states.__arrow_c_stream__()]
+        assert len(left) == 4
+        assert batch.strings[batch.events["image"]].size == len(batch)
+        try:
+            pyarrow.table(broken)
+        except OSError:
+            return
+        raise AssertionError("a broken state was accepted")
+
+    return once
+
+
+JOBS = {
+    "folds": folds,
+    "plans": plans,
+    "parses": parses,
+    "payloads": payloads,
+    "rejects": rejects,
+    "tables": tables,
+}
 
 
 def resident_bytes() -> int:

