@@ -44,6 +44,7 @@ cdef extern from "core/shape.h" nogil:
     ) noexcept nogil
     ff_shape_fits_fn ff_shape_fits_for(const char* name)
     bint ff_same_head(const uint8_t* a, const uint8_t* b, uint32_t length)
+    bint ff_same_text(const uint8_t* a, const uint8_t* b, uint32_t length)
 
 
 cdef extern from "Python.h" nogil:
@@ -148,6 +149,14 @@ ctypedef struct Strings:
     uint32_t raw_room
     uint32_t* raw_table
     uint32_t raw_mask
+
+
+ctypedef struct Memo:
+    # The raw text that a column met last: neighbours often repeat it.
+    uint32_t at                 # in Strings.raw_bytes
+    uint32_t length             # 0 = none
+    uint32_t code
+    uint8_t odd
 
 
 ctypedef struct Pairs:
@@ -344,6 +353,7 @@ ctypedef struct Shape:
 ctypedef struct Shapes:
     ff_shape_fits_fn fits
     Shape** ways                # SHAPE_SETS x SHAPE_WAYS, the one met last first; NULL = none
+    uint32_t* sighted           # signatures of shapes that were seen once
     uint64_t learned
     uint64_t met
     # where a shape is put together
@@ -371,6 +381,8 @@ ctypedef struct Parse:
     uint8_t* window
     size_t window_room
     size_t filled
+    const uint8_t* text         # lines in work: in the window, or where the caller has them
+    uint32_t text_size
     ff_tokens scanned
     size_t token_room
     uint32_t epoch              # of the record in work: nothing is cleared between records
@@ -381,7 +393,7 @@ ctypedef struct Parse:
     Bytes embedded
     ff_tokens embedded_scanned
     size_t embedded_token_room
-    uint32_t* memos             # per column of a mapping: 1 + the raw text met last
+    Memo* memos                 # per column of a mapping
     uint8_t time_text[40]
     uint32_t time_length
     uint32_t time_number        # of its TimePlan
@@ -493,7 +505,9 @@ cdef class Reader:
     cdef int _raise_fault(self) except -1
     cdef Status _advance(self) noexcept nogil
     cdef void _skip_bom(self) noexcept nogil
-    cdef Status _take_lines(self, size_t end) noexcept nogil
+    cdef int _copy_in(self, const uint8_t* data, size_t size) except -1
+    cdef Status _take_in_place(self, const uint8_t* data, size_t size) noexcept nogil
+    cdef Status _take_lines(self, const uint8_t* text, size_t size) noexcept nogil
     cdef Status _end(self) noexcept nogil
     cdef object _counts(self)
     cdef list _identities(self)

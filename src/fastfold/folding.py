@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, cast
 
-from fastfold._core import ArrowTable, Batch, Deltas, Folder, ParsePlan, Parser, Plan, Reader, merge_group, states_table
+from fastfold._core import ArrowTable, Batch, Deltas, Folder, Inflater, ParsePlan, Parser, Plan, Reader, merge_group, states_table
 from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.errors import Reject
@@ -82,6 +82,9 @@ def _named(name: str) -> Iterator[None]:
 def _read(reader: Reader, data: bytes | memoryview, limits: Limits) -> None:
     inflater = open_inflater(data, limits)
     reader.begin()
+    if isinstance(inflater, Inflater) and (text := inflater.plain()) is not None:
+        reader.feed(text)
+        return
     while count := inflater.readinto(reader.window()):
         reader.advance(count)
 

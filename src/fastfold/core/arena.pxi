@@ -2,8 +2,8 @@
 
 
 cdef bint _reserve(Bytes* bytes, size_t more) noexcept nogil:
-    """Make room for `more` bytes and eight to read over; false when there is no memory."""
-    cdef size_t wanted = bytes.size + more + 8
+    """Make room for `more` bytes and FF_PART_BYTES to read over; false when there is no memory."""
+    cdef size_t wanted = bytes.size + more + FF_PART_BYTES
     cdef size_t room = bytes.room if bytes.room else 4096
     cdef uint8_t* grown
     if wanted <= bytes.room:

@@ -177,6 +177,24 @@ cdef class Inflater:
     def __dealloc__(self):
         free(self.state)
 
+    def plain(self):
+        """The whole file where it lies, if it is plain text.
+
+        Returns
+        -------
+        memoryview or None
+
+        Raises
+        ------
+        Reject
+            Larger than a limit.
+        """
+        if self.is_gzip:
+            return None
+        if self.size > self.inflated_limit:
+            raise Reject("inflated file too large", offset=self.inflated_limit, limit=self.inflated_limit)
+        return memoryview(self.source).cast("B")
+
     def readinto(self, room):
         """Fill a buffer with the next inflated bytes.
 

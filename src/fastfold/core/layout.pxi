@@ -24,6 +24,7 @@ cdef enum:
     SHAPE_SETS = 128
     SHAPE_WAYS = 8
     SHAPE_TOKENS = 4096     # of the longest record that is remembered as a shape
+    SHAPE_SIGHTS = 1024
     SHAPES_FREE = 64        # that are learned before they must have paid
 
     FORM_TEXT = 0

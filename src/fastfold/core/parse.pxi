@@ -110,26 +110,20 @@ cdef bint _is_absent(const CPlan* plan, int form, const uint8_t* at, uint32_t le
     return _is_one_of(plan, plan.forms[form].first_absent, plan.forms[form].absent_count, at, length)
 
 
-cdef Status _code_of(Parse* p, int slot, int form, uint32_t* memo, uint32_t* code, bint* odd) noexcept nogil:
-    """Code of the text of a slot in a form; 0 when it counts as absent.
-
-    memo  IN/OUT  1 + the raw text that this column met last: neighbours often repeat it
-    """
+cdef Status _code_of(Parse* p, int slot, int form, Memo* memo, uint32_t* code, bint* odd) noexcept nogil:
+    """Code of the text of a slot in a form; 0 when it counts as absent."""
     cdef Strings* s = &p.strings
     cdef const uint8_t* raw = p.slots[slot].text
     cdef uint32_t length = p.slots[slot].length
-    cdef const RawText* last
-    cdef RawText* fresh
+    cdef RawText* found
     cdef uint64_t hash
     cdef uint32_t place, number
     cdef uint32_t decoded
     cdef bint replaced = False
-    if memo[0]:
-        last = &s.raws[memo[0] - 1]
-        if last.length == length and memcmp(s.raw_bytes.data + last.at, raw, length) == 0:
-            code[0] = last.code
-            odd[0] = last.odd
-            return OK
+    if memo.length == length and ff_same_text(s.raw_bytes.data + memo.at, raw, length):
+        code[0] = memo.code
+        odd[0] = memo.odd
+        return OK
     hash = _hash(raw, length) + <uint64_t> form
     number = _find_raw(s, raw, length, form, hash, &place)
     if number == 0:
@@ -142,17 +136,19 @@ cdef Status _code_of(Parse* p, int slot, int form, uint32_t* memo, uint32_t* cod
         number = _add_raw(s, raw, length, hash, place)
         if number == 0:
             return NO_MEMORY
-        fresh = &s.raws[number - 1]
-        fresh.form = <uint8_t> form
-        fresh.odd = replaced
-        fresh.code = 0
+        found = &s.raws[number - 1]
+        found.form = <uint8_t> form
+        found.odd = replaced
+        found.code = 0
         if decoded and not _is_absent(p.plan, form, p.scratch.data, decoded):
-            fresh.code = _intern(s, p.scratch.data, decoded, False)
-            if fresh.code == 0:
+            found.code = _intern(s, p.scratch.data, decoded, False)
+            if found.code == 0:
                 return NO_MEMORY
-    memo[0] = number
-    code[0] = s.raws[number - 1].code
-    odd[0] = s.raws[number - 1].odd
+    found = &s.raws[number - 1]
+    memo.at = found.at
+    memo.length = length
+    memo.code = code[0] = found.code
+    memo.odd = odd[0] = found.odd
     return OK
 
 
@@ -192,7 +188,7 @@ cdef Status _joined_id(Parse* p, const IdPlan* plan, uint32_t* code, bint* odd) 
     return _intern_joined(p, out.data, out.size, code)
 
 
-cdef Status _id_of(Parse* p, const IdPlan* plan, uint32_t* memo, uint32_t* code, bint* odd) noexcept nogil:
+cdef Status _id_of(Parse* p, const IdPlan* plan, Memo* memo, uint32_t* code, bint* odd) noexcept nogil:
     """Code of a process id; 0 when absent or unknown."""
     cdef int slot = _present(p, plan.field)
     if slot != NOWHERE:
@@ -338,8 +334,8 @@ cdef Status _time_of(Parse* p, int slot, uint32_t number) noexcept nogil:
     p.time_number = number
     if not _parse_time(at, length, p.plan.times[number].form, &p.time_ns):
         # A time from inside a string is told by the place of its record.
-        if p.slots[slot].text >= p.window and p.slots[slot].text < p.window + p.window_room:
-            p.fault.offset = p.slots[slot].text - p.window
+        if p.slots[slot].text >= p.text and p.slots[slot].text < p.text + p.text_size:
+            p.fault.offset = p.slots[slot].text - p.text
         return TIME_UNREADABLE
     if length <= sizeof(p.time_text):
         memcpy(p.time_text, at, length)
@@ -597,17 +593,17 @@ cdef Status _open_all_embedded(Parse* p, bint* is_bad) noexcept nogil:
 
 cdef Status _parse_record(Parse* p, const uint32_t* tokens, uint32_t count) noexcept nogil:
     """Parse the record of these tokens; behind them is its line feed."""
-    cdef bint is_object = p.window[tokens[0]] == c'{'
+    cdef bint is_object = p.text[tokens[0]] == c'{'
     cdef bint embedded_is_bad = False
     cdef int outcome = OUTCOME_NOT_OBJECT
     cdef Status status
     p.epoch += 1
-    if not _take_shape(p, p.window, tokens, count, ROOT):
-        status = _walk_record(p, p.window, tokens, ROOT)
+    if not _take_shape(p, p.text, tokens, count, ROOT):
+        status = _walk_record(p, p.text, tokens, ROOT)
         if status != OK:
             return status
         if is_object:
-            _learn_shape(p, p.window, tokens, count, ROOT, 0, p.plan.slot_count)
+            _learn_shape(p, p.text, tokens, count, ROOT, 0, p.plan.slot_count)
     p.records += 1
     if is_object:
         if p.plan.embedded_count:
@@ -626,17 +622,19 @@ cdef Status _parse_record(Parse* p, const uint32_t* tokens, uint32_t count) noex
     return OK
 
 
-cdef Status _parse_lines(Parse* p, uint32_t end) noexcept nogil:
-    """Parse the whole lines in window[0, end); the last byte is a line feed."""
+cdef Status _parse_lines(Parse* p, const uint8_t* text, uint32_t size) noexcept nogil:
+    """Parse whole lines; the last byte is a line feed, behind it FF_SCAN_PADDING bytes can be read."""
     cdef ff_tokens* found = &p.scanned
     cdef uint32_t line_start = 0
     cdef uint32_t first = 0
     cdef uint32_t line, feed
     cdef int scanned
     cdef Status status
-    if not _make_tokens(found, &p.token_room, end):
+    if not _make_tokens(found, &p.token_room, size):
         return NO_MEMORY
-    scanned = p.scan(p.window, end, found)
+    p.text = text
+    p.text_size = size
+    scanned = p.scan(text, size, found)
     # Lines before a faulty one come first: the first fault of a file is the one that is told.
     for line in range(found.line_count):
         feed = found.lines[line]

@@ -5,7 +5,9 @@
 #            0             filled                           room      room + FF_SCAN_PADDING
 #
 # The caller writes into the free room (`window`), then says how much (`advance`): whole lines are parsed and
-# dropped, the start of the next line moves to the front.  A line longer than the room makes it grow.
+# dropped, the start of the next line moves to the front.  A line longer than the room makes it grow.  Text that
+# lies in memory already is parsed where it is (`feed`), but for its ends: what the scanner may read behind a line
+# must be readable, and the last line may go on.
 
 cdef ff_scan_fn _scan = NULL
 cdef ff_shape_fits_fn _shape_fits = NULL
@@ -47,6 +49,12 @@ def simd():
     return _simd_name
 
 
+cdef size_t _line_length(const uint8_t* data, size_t size) noexcept nogil:
+    """Bytes of the first line with its line feed; all when there is none."""
+    cdef const uint8_t* feed = <const uint8_t*> memchr(data, c'\n', size)
+    return size if feed == NULL else feed - data + 1
+
+
 cdef str _text_of(const Strings* s, uint32_t code):
     return PyUnicode_DecodeUTF8(<const char*> _text_at(s, code), _text_length(s, code), NULL)
 
@@ -79,7 +87,7 @@ cdef class Reader:
         # calloc: nothing is present before the first record, whose epoch is 1.
         self.parse.slots = <Slot*> calloc(plan.c.slot_count + 1, sizeof(Slot))
         self.parse.entry_epoch = <uint32_t*> calloc(plan.c.entry_count + 1, sizeof(uint32_t))
-        self.parse.memos = <uint32_t*> calloc(plan.c.memo_count + 1, sizeof(uint32_t))
+        self.parse.memos = <Memo*> calloc(plan.c.memo_count + 1, sizeof(Memo))
         self.parse.outcomes = <uint64_t*> calloc(plan.c.reason_count + 1, sizeof(uint64_t))
         if (
             self.parse.slots == NULL or self.parse.entry_epoch == NULL or self.parse.memos == NULL
@@ -127,7 +135,7 @@ cdef class Reader:
         p.row_count = 0
         p.time_length = 0
         memset(&p.fault, 0, sizeof(Fault))
-        memset(p.memos, 0, self.plan.c.memo_count * sizeof(uint32_t))
+        memset(p.memos, 0, self.plan.c.memo_count * sizeof(Memo))
         memset(p.outcomes, 0, self.plan.c.reason_count * sizeof(uint64_t))
         if p.epoch > 0x80000000u:
             # Epochs are 32 bits: start again before they come round to a value that a slot may still hold.
@@ -176,6 +184,75 @@ cdef class Reader:
             self.parse.fault.status = self._advance()
         self._raise_fault()
 
+    def feed(self, const uint8_t[::1] text not None):
+        """Parse the next bytes of a file where they are.
+
+        Parameters
+        ----------
+        text : buffer
+            Must not change meanwhile.
+
+        Raises
+        ------
+        Reject
+            As of `advance`.
+        """
+        cdef size_t size = text.shape[0]
+        cdef size_t at = 0
+        cdef size_t end
+        cdef const uint8_t* data
+        if size == 0:
+            return
+        data = &text[0]
+        # The first line of the file, and the rest of a line begun before.
+        while at < size and (self.at_start or self.parse.filled):
+            end = at + _line_length(data + at, size - at)
+            self._copy_in(data + at, end - at)
+            at = end
+        end = size - min(size - at, <size_t> FF_SCAN_PADDING)
+        while end > at and data[end - 1] != c'\n':
+            end -= 1
+        with nogil:
+            self.parse.fault.status = self._take_in_place(data + at, end - at)
+        self._raise_fault()
+        self._copy_in(data + end, size - end)
+
+    cdef int _copy_in(self, const uint8_t* data, size_t size) except -1:
+        """Parse bytes by way of the window."""
+        cdef size_t count
+        while size:
+            if self.parse.filled == self.parse.window_room:
+                self._make_window(2 * self.parse.window_room)
+            count = min(size, self.parse.window_room - self.parse.filled)
+            memcpy(self.parse.window + self.parse.filled, data, count)
+            self.advance(count)
+            data += count
+            size -= count
+        return 0
+
+    cdef Status _take_in_place(self, const uint8_t* data, size_t size) noexcept nogil:
+        """Parse whole lines, some at a time, so that what is found in them stays in cache."""
+        cdef Parse* p = &self.parse
+        cdef size_t some
+        cdef Status status
+        while size:
+            some = min(size, <size_t> WINDOW_BYTES)
+            while some and data[some - 1] != c'\n':
+                some -= 1
+            if some == 0:
+                some = _line_length(data, size)
+                if some > p.plan.record_bytes + 1:
+                    p.fault.offset = 0
+                    p.fault.limit = p.plan.record_bytes
+                    return RECORD_TOO_LONG
+            status = self._take_lines(data, some)
+            if status != OK:
+                return status
+            p.offset += some
+            data += some
+            size -= some
+        return OK
+
     cdef int _raise_fault(self) except -1:
         cdef Fault* fault = &self.parse.fault
         if fault.status != OK:
@@ -202,7 +279,7 @@ cdef class Reader:
                 p.fault.limit = p.plan.record_bytes
                 return RECORD_TOO_LONG
             return OK
-        status = self._take_lines(end)
+        status = self._take_lines(p.window, end)
         if status == OK:
             p.filled -= end
             p.offset += end
@@ -218,9 +295,9 @@ cdef class Reader:
             p.offset += 3
             memmove(p.window, p.window + 3, p.filled)
 
-    cdef Status _take_lines(self, size_t end) noexcept nogil:
-        """Parse window[0, end), whole lines; `Folder` folds them too."""
-        return _parse_lines(&self.parse, <uint32_t> end)
+    cdef Status _take_lines(self, const uint8_t* text, size_t size) noexcept nogil:
+        """Parse whole lines; `Folder` folds them too."""
+        return _parse_lines(&self.parse, text, <uint32_t> size)
 
     cdef Status _end(self) noexcept nogil:
         """Parse the last line, which needs no line feed."""
@@ -240,7 +317,7 @@ cdef class Reader:
         if p.window[end - 1] != c'\n':
             p.window[end] = c'\n'
             end += 1
-        status = self._take_lines(end)
+        status = self._take_lines(p.window, end)
         if status == OK:
             p.offset += p.filled
             p.filled = 0
@@ -286,8 +363,8 @@ cdef class Folder(Reader):
         self._begin()
         _clear_fold(&self.fold)
 
-    cdef Status _take_lines(self, size_t end) noexcept nogil:
-        cdef Status status = _parse_lines(&self.parse, <uint32_t> end)
+    cdef Status _take_lines(self, const uint8_t* text, size_t size) noexcept nogil:
+        cdef Status status = _parse_lines(&self.parse, text, <uint32_t> size)
         if status == OK and not _fold_rows(&self.fold, &self.parse):
             return NO_MEMORY
         return status

@@ -91,4 +91,17 @@ static inline int ff_same_head(const uint8_t *a, const uint8_t *b, uint32_t leng
     return (words[0] | words[1] | words[2] | words[3]) == 0;
 }
 
+/* Whether `length` bytes are the same; both are readable to FF_PART_BYTES behind their end.  Texts are short:
+ * a call of memcmp would take longer than the comparison. */
+static inline int ff_same_text(const uint8_t *a, const uint8_t *b, uint32_t length)
+{
+    for (; length > FF_PART_BYTES; length -= FF_PART_BYTES) {
+        if (!ff_same_head(a, b, FF_PART_BYTES))
+            return 0;
+        a += FF_PART_BYTES;
+        b += FF_PART_BYTES;
+    }
+    return ff_same_head(a, b, length);
+}
+
 #endif

@@ -2,13 +2,14 @@
 #
 # A record that was walked leaves its shape behind: what lies between its values, and which of them belong to
 # which slot.  Shapes are found by their number of tokens, SHAPE_WAYS to a set, the one met last first.  They
-# stay from file to file.  Learning costs a few times what a walk does, so beyond SHAPES_FREE it must have paid:
-# a file whose records all differ is walked.
+# stay from file to file.  Learning costs a few times what a walk does, so a shape is learned when it is seen a
+# second time, and beyond SHAPES_FREE learning must have paid: a file whose records all differ is walked.
 
 
 cdef bint _init_shapes(Shapes* s) noexcept nogil:
     s.ways = <Shape**> calloc(SHAPE_SETS * SHAPE_WAYS, sizeof(Shape*))
-    return s.ways != NULL
+    s.sighted = <uint32_t*> calloc(SHAPE_SIGHTS, sizeof(uint32_t))
+    return s.ways != NULL and s.sighted != NULL
 
 
 cdef void _free_shapes(Shapes* s) noexcept nogil:
@@ -17,6 +18,7 @@ cdef void _free_shapes(Shapes* s) noexcept nogil:
         for i in range(SHAPE_SETS * SHAPE_WAYS):
             free(s.ways[i])
     free(s.ways)
+    free(s.sighted)
     free(s.parts.data)
     free(s.part_bytes.data)
     free(s.scalars.data)
@@ -203,6 +205,19 @@ cdef Shape* _new_shape(const Shapes* s) noexcept nogil:
     return shape
 
 
+cdef bint _is_seen_again(Shapes* s, const uint8_t* text, const uint32_t* tokens, uint32_t count) noexcept nogil:
+    """Whether a record with these first bytes of tokens was seen before, as far as is remembered."""
+    cdef uint32_t signature = 1
+    cdef uint32_t i
+    for i in range(count):
+        signature = 31 * signature + text[tokens[i]]
+    i = (signature ^ signature >> 16) & (SHAPE_SIGHTS - 1)
+    if s.sighted[i] == signature:
+        return True
+    s.sighted[i] = signature
+    return False
+
+
 cdef void _learn_shape(
     Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t count, int node, uint32_t first_slot, uint32_t end_slot
 ) noexcept nogil:
@@ -212,6 +227,8 @@ cdef void _learn_shape(
     cdef Shape* shape
     cdef int i
     if count > SHAPE_TOKENS or s.learned >= SHAPES_FREE + s.met // 4:
+        return
+    if not _is_seen_again(s, text, tokens, count):
         return
     if not _describe(p, text, tokens, count, first_slot, end_slot):
         return

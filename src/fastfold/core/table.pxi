@@ -185,7 +185,7 @@ cdef uint32_t _find_raw(
     while s.raw_table[slot[0]] != 0:
         raw = &s.raws[s.raw_table[slot[0]] - 1]
         if raw.hash == hash and raw.length == length and raw.form == form:
-            if memcmp(s.raw_bytes.data + raw.at, at, length) == 0:
+            if ff_same_text(s.raw_bytes.data + raw.at, at, length):
                 return s.raw_table[slot[0]]
         slot[0] = (slot[0] + 1) & s.raw_mask
     return 0
