@@ -12,6 +12,8 @@ cdef extern from "core/word.h" nogil:
     uint32_t ff_load32(const uint8_t* at)
     uint64_t ff_mix(uint64_t a, uint64_t b)
     bint ff_has_odd_byte(uint64_t word)
+    bint ff_same_text(const uint8_t* a, const uint8_t* b, uint32_t length)
+    size_t ff_whole_lines(const uint8_t* text, size_t size)
     uint32_t ff_find32(const uint32_t* words, uint32_t count, uint32_t wanted)
 
 
@@ -43,8 +45,6 @@ cdef extern from "core/shape.h" nogil:
         const uint8_t* text, const uint32_t* tokens, const ff_part* parts, const uint8_t* bytes, uint32_t count
     ) noexcept nogil
     ff_shape_fits_fn ff_shape_fits_for(const char* name)
-    bint ff_same_head(const uint8_t* a, const uint8_t* b, uint32_t length)
-    bint ff_same_text(const uint8_t* a, const uint8_t* b, uint32_t length)
 
 
 cdef extern from "Python.h" nogil:
@@ -152,7 +152,7 @@ ctypedef struct Strings:
 
 
 ctypedef struct Memo:
-    # The raw text that a column met last: neighbours often repeat it.
+    # A raw text that a column met lately: neighbours often repeat it.
     uint32_t at                 # in Strings.raw_bytes
     uint32_t length             # 0 = none
     uint32_t code
@@ -329,6 +329,7 @@ ctypedef struct ShapeScalar:
     uint8_t known               # bytes in `last`, with the one behind the value; 0 when too long
     uint32_t length
     uint8_t last[32]
+    uint8_t behind[16]          # read over
 
 
 ctypedef struct ShapeText:
@@ -393,7 +394,7 @@ ctypedef struct Parse:
     Bytes embedded
     ff_tokens embedded_scanned
     size_t embedded_token_room
-    Memo* memos                 # per column of a mapping
+    Memo* memos                 # MEMO_WAYS per column of a mapping
     uint8_t time_text[40]
     uint32_t time_length
     uint32_t time_number        # of its TimePlan
@@ -523,8 +524,18 @@ cdef class Folder(Reader):
 
 
 @cython.final
+cdef class Rows:
+    cdef EventRow* rows
+    cdef size_t room
+    cdef size_t count
+    cdef Py_ssize_t views
+
+
+@cython.final
 cdef class Parser(Reader):
-    pass
+    cdef Rows lent
+
+    cdef object _hand_over(self, Parse* p)
 
 
 @cython.final

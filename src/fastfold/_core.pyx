@@ -12,7 +12,7 @@ Read it in the order of its units; each uses only those above it::
     table     numbered texts and pairs
     plan      a schema and a fold definition, compiled
     walk      tokens to wanted values     shape   the same for records laid out like one before
-    parse     records to event rows
+    value     wanted values to codes      judge   records to event rows     parse   whole lines
     codec     states to and from their payload          merge   two states to one
     fold      event rows to states
 
@@ -47,6 +47,7 @@ from fastfold.types import COLUMNS, KINDS, OPS, FoldCounts, HostDeltas, Limits
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
@@ -89,6 +90,8 @@ include "core/table.pxi"
 include "core/plan.pxi"
 include "core/walk.pxi"
 include "core/shape.pxi"
+include "core/value.pxi"
+include "core/judge.pxi"
 include "core/parse.pxi"
 include "core/codec.pxi"
 include "core/merge.pxi"

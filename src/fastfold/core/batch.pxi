@@ -2,8 +2,52 @@
 
 
 @cython.final
+cdef class Rows:
+    """Memory with event rows that was handed over; goes back to its parser when nobody looks at it any more."""
+
+    def __dealloc__(self):
+        free(self.rows)
+
+    def __getbuffer__(self, Py_buffer* buffer, int flags):
+        PyBuffer_FillInfo(buffer, self, self.rows, self.count * sizeof(EventRow), False, flags)
+        self.views += 1
+
+    def __releasebuffer__(self, Py_buffer* buffer):
+        self.views -= 1
+
+
+@cython.final
 cdef class Parser(Reader):
-    """Parses one file after the other into batches of event rows."""
+    """Parses one file after the other into batches of event rows.
+
+    Notes
+    -----
+    The rows of a batch are not copied: the parser takes their memory again for the next file once the batch and all
+    arrays made of its rows are gone, and else takes new memory.
+    """
+
+    def begin(self):
+        """Forget the file before and start with the next."""
+        cdef Rows lent = self.lent
+        self._begin()
+        self.lent = None
+        if lent is not None and lent.views == 0:
+            self.parse.rows = lent.rows
+            self.parse.row_room = lent.room
+            lent.rows = NULL
+
+    cdef object _hand_over(self, Parse* p):
+        """The rows that were parsed, as an array."""
+        cdef Rows rows = Rows.__new__(Rows)
+        if p.row_count == 0:
+            return numpy.empty(0, dtype=EVENT_DTYPE)
+        rows.rows = p.rows
+        rows.room = p.row_room
+        rows.count = p.row_count
+        self.lent = rows
+        p.rows = NULL
+        p.row_count = p.row_room = 0
+        return numpy.frombuffer(rows, dtype=EVENT_DTYPE)
 
     def finish(self):
         """End the file.
@@ -21,8 +65,7 @@ cdef class Parser(Reader):
         with nogil:
             p.fault.status = self._end()
         self._raise_fault()
-        rows = PyBytes_FromStringAndSize(<const char*> p.rows, p.row_count * sizeof(EventRow)) if p.row_count else b""
-        events = numpy.frombuffer(rows, dtype=EVENT_DTYPE)
+        events = self._hand_over(p)
         offsets = PyBytes_FromStringAndSize(<const char*> p.strings.offsets, (p.strings.count + 1) * sizeof(uint32_t))
         text = PyBytes_FromStringAndSize(<const char*> p.strings.text.data, p.strings.text.size)
         strings = Texts(text, numpy.frombuffer(offsets, dtype="<u4"))
@@ -176,9 +219,8 @@ class Batch:
         return len(self.events)
 
     def __repr__(self):
-        return (
-            f"<Batch: {len(self):,} events of {len(self._process_pairs):,} processes on {len(self._host_pairs):,} hosts>"
-        )
+        processes, hosts = len(self._process_pairs), len(self._host_pairs)
+        return f"<Batch: {len(self):,} events of {processes:,} processes on {hosts:,} hosts>"
 
     def __iter__(self):
         for row in self.events:

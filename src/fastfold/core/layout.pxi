@@ -27,6 +27,8 @@ cdef enum:
     SHAPE_SIGHTS = 1024
     SHAPES_FREE = 64        # that are learned before they must have paid
 
+    MEMO_WAYS = 16          # a power of two
+
     FORM_TEXT = 0
     FORM_ID = 1
 

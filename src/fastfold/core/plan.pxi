@@ -260,7 +260,8 @@ cdef class Plan:
                 if is_wanted:
                     entry[0] = builder.leaves[path]
                 if below:
-                    under = [slot for leaf, slot in builder.leaves.items() if leaf[: len(path)] == path and leaf != path]
+                    leaves = builder.leaves.items()
+                    under = [slot for leaf, slot in leaves if leaf[: len(path)] == path and leaf != path]
                     entry[1:] = len(trees), min(under), max(under) + 1, is_last
                     trees.append((path, below))
                 if not prefix and key in builder.embedded:

@@ -87,7 +87,7 @@ cdef class Reader:
         # calloc: nothing is present before the first record, whose epoch is 1.
         self.parse.slots = <Slot*> calloc(plan.c.slot_count + 1, sizeof(Slot))
         self.parse.entry_epoch = <uint32_t*> calloc(plan.c.entry_count + 1, sizeof(uint32_t))
-        self.parse.memos = <Memo*> calloc(plan.c.memo_count + 1, sizeof(Memo))
+        self.parse.memos = <Memo*> calloc(MEMO_WAYS * (plan.c.memo_count + 1), sizeof(Memo))
         self.parse.outcomes = <uint64_t*> calloc(plan.c.reason_count + 1, sizeof(uint64_t))
         if (
             self.parse.slots == NULL or self.parse.entry_epoch == NULL or self.parse.memos == NULL
@@ -135,7 +135,7 @@ cdef class Reader:
         p.row_count = 0
         p.time_length = 0
         memset(&p.fault, 0, sizeof(Fault))
-        memset(p.memos, 0, self.plan.c.memo_count * sizeof(Memo))
+        memset(p.memos, 0, MEMO_WAYS * self.plan.c.memo_count * sizeof(Memo))
         memset(p.outcomes, 0, self.plan.c.reason_count * sizeof(uint64_t))
         if p.epoch > 0x80000000u:
             # Epochs are 32 bits: start again before they come round to a value that a slot may still hold.
@@ -209,9 +209,7 @@ cdef class Reader:
             end = at + _line_length(data + at, size - at)
             self._copy_in(data + at, end - at)
             at = end
-        end = size - min(size - at, <size_t> FF_SCAN_PADDING)
-        while end > at and data[end - 1] != c'\n':
-            end -= 1
+        end = at + ff_whole_lines(data + at, size - at - min(size - at, <size_t> FF_SCAN_PADDING))
         with nogil:
             self.parse.fault.status = self._take_in_place(data + at, end - at)
         self._raise_fault()
@@ -236,9 +234,7 @@ cdef class Reader:
         cdef size_t some
         cdef Status status
         while size:
-            some = min(size, <size_t> WINDOW_BYTES)
-            while some and data[some - 1] != c'\n':
-                some -= 1
+            some = ff_whole_lines(data, min(size, <size_t> WINDOW_BYTES))
             if some == 0:
                 some = _line_length(data, size)
                 if some > p.plan.record_bytes + 1:
@@ -270,9 +266,7 @@ cdef class Reader:
             if p.filled < 3:
                 return OK
             self._skip_bom()
-        end = p.filled
-        while end > 0 and p.window[end - 1] != c'\n':
-            end -= 1
+        end = ff_whole_lines(p.window, p.filled)
         if end == 0:
             if p.filled > p.plan.record_bytes:
                 p.fault.offset = 0

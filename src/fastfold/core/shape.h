@@ -78,30 +78,4 @@ static inline ff_shape_fits_fn ff_shape_fits_for(const char *name)
     return ff_shape_fits_plain;
 }
 
-/* Whether `length` bytes, at most FF_PART_BYTES, are the same; both are readable to FF_PART_BYTES. */
-static inline int ff_same_head(const uint8_t *a, const uint8_t *b, uint32_t length)
-{
-    ff_part_bytes left, right, head;
-    uint64_t words[FF_PART_BYTES / 8];
-    memcpy(&left, a, FF_PART_BYTES);
-    memcpy(&right, b, FF_PART_BYTES);
-    memcpy(&head, ff_ones_then_zeros + FF_PART_BYTES - length, FF_PART_BYTES);
-    left = (left ^ right) & head;
-    memcpy(words, &left, FF_PART_BYTES);
-    return (words[0] | words[1] | words[2] | words[3]) == 0;
-}
-
-/* Whether `length` bytes are the same; both are readable to FF_PART_BYTES behind their end.  Texts are short:
- * a call of memcmp would take longer than the comparison. */
-static inline int ff_same_text(const uint8_t *a, const uint8_t *b, uint32_t length)
-{
-    for (; length > FF_PART_BYTES; length -= FF_PART_BYTES) {
-        if (!ff_same_head(a, b, FF_PART_BYTES))
-            return 0;
-        a += FF_PART_BYTES;
-        b += FF_PART_BYTES;
-    }
-    return ff_same_head(a, b, length);
-}
-
 #endif

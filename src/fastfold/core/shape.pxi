@@ -39,14 +39,14 @@ cdef bint _take_scalars(const uint8_t* text, const uint32_t* tokens, Shape* shap
     for i in range(shape.scalar_count):
         scalar = &shape.scalars[i]
         at = tokens[scalar.token]
-        if scalar.known and ff_same_head(text + at, scalar.last, scalar.known):
+        if scalar.known and ff_same_text(text + at, scalar.last, scalar.known):
             continue
         if _check_scalar(text, at, &end) != OK:
             return False
         scalar.length = end - at
         scalar.known = 0
-        if scalar.length < FF_PART_BYTES:
-            memcpy(scalar.last, text + at, FF_PART_BYTES)
+        if scalar.length < sizeof(scalar.last):
+            memcpy(scalar.last, text + at, scalar.length + 1)
             scalar.known = <uint8_t> (scalar.length + 1)
     return True
 
@@ -219,7 +219,8 @@ cdef bint _is_seen_again(Shapes* s, const uint8_t* text, const uint32_t* tokens,
 
 
 cdef void _learn_shape(
-    Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t count, int node, uint32_t first_slot, uint32_t end_slot
+    Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t count, int node,
+    uint32_t first_slot, uint32_t end_slot
 ) noexcept nogil:
     """Remember the shape of an object that was just walked; without memory or room nothing is lost but speed."""
     cdef Shapes* s = &p.shapes

@@ -37,7 +37,9 @@ cdef const KeyEntry* _find_key(const CPlan* plan, int node, const uint8_t* key, 
     return NULL
 
 
-cdef void _note(Slot* slot, uint32_t epoch, const uint8_t* text, uint32_t length, const uint8_t* bracket) noexcept nogil:
+cdef void _note(
+    Slot* slot, uint32_t epoch, const uint8_t* text, uint32_t length, const uint8_t* bracket
+) noexcept nogil:
     """A wanted value: empty is absent."""
     slot.epoch = epoch if length else 0
     slot.text = text
