@@ -28,7 +28,8 @@ def fold_files(files: list[Path], states: States) -> None:
         frame = pl.read_ndjson(path, schema=_SCHEMA)
         states.records += frame.height
         kept += _rows(frame)
-    rows = pl.concat(kept, rechunk=False)
+    # In one piece: groupings over many small chunks take twice as long.
+    rows = pl.concat(kept, rechunk=True)
     groups = pl.collect_all([_grouped(event, rows.lazy()) for event in EVENTS])
     for event, frame in zip(EVENTS, groups, strict=True):
         fold_groups(event, frame.iter_rows(), states)

@@ -61,7 +61,7 @@ def block(results: Path) -> str:
         "",
         "Where we lose, and what else was measured:",
         "",
-        *(f"- {said}" for said in [*report.losses(), *_parse(results), *_memory(results), *_scaling(results)]),
+        *(textwrap.fill(f"- {said}", 120, subsequent_indent="  ") for said in [*report.losses(), *_others(results)]),
         "",
         "[bench/README.md](bench/README.md) says what each does; versions and single figures are in `bench/results`.",
     ]
@@ -71,6 +71,10 @@ def block(results: Path) -> str:
 def _told(path: Path) -> dict[str, Any]:
     told: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
     return told
+
+
+def _others(results: Path) -> list[str]:
+    return [*_parse(results), *_memory(results), *_scaling(results)]
 
 
 def _parse(results: Path) -> list[str]:
