@@ -176,9 +176,8 @@ class Batch:
         return len(self.events)
 
     def __repr__(self):
-        return (
-            f"<Batch: {len(self):,} events of {len(self._process_pairs):,} processes on {len(self._host_pairs):,} hosts>"
-        )
+        processes, hosts = len(self._process_pairs), len(self._host_pairs)
+        return f"<Batch: {len(self):,} events of {processes:,} processes on {hosts:,} hosts>"
 
     def __iter__(self):
         for row in self.events:
