@@ -42,8 +42,6 @@ __all__ = [
 
 _HOMES = dict.fromkeys(("ArrowTable", "Batch"), "fastfold._core")
 
-_HOMES = dict.fromkeys(("ArrowTable", "Batch"), "fastfold._core")
-
 
 def __getattr__(name: str) -> object:
     # The core and numpy are loaded when first used: `fastfold --help` needs neither.

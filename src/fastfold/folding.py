@@ -14,7 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, cast
 
-from fastfold._core import ArrowTable, Batch, Deltas, Folder, Inflater, ParsePlan, Parser, Plan, Reader, merge_group, states_table
+from fastfold._core import (
+    ArrowTable,
+    Batch,
+    Deltas,
+    Folder,
+    Inflater,
+    ParsePlan,
+    Parser,
+    Plan,
+    Reader,
+    merge_group,
+    states_table,
+)
 from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.errors import Reject
