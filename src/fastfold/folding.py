@@ -14,7 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Protocol, cast
 
-from fastfold._core import ArrowTable, Batch, Deltas, Folder, Inflater, ParsePlan, Parser, Plan, Reader, merge_group, states_table
+from fastfold._core import (
+    ArrowTable,
+    Batch,
+    Deltas,
+    Folder,
+    Inflater,
+    ParsePlan,
+    Parser,
+    Plan,
+    Reader,
+    merge_group,
+    states_table,
+)
 from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.errors import Reject
@@ -231,8 +243,9 @@ class States:
             set          list of struct: ``time`` of the first event, ``text``, ``cut``
             ============ ==================================================================
 
-            What a state does not have is null.  At the end two lists of names, which may be empty: ``more``,
-            the sets that dropped members, and ``cut``, the reducers that hold a text cut at its limit.
+            What a state does not have is null; counts and sums are then 0, and sets empty.  At the end two
+            lists of names: ``more``, the sets that dropped members, and ``cut``, the reducers that hold a text
+            cut at its limit.
         """
         return states_table(self._plan, self._sorted())
 
@@ -247,7 +260,7 @@ class States:
 
 def _full(identity: tuple[str, ...]) -> Identity:
     """With the empty tenant where none is given; what is no identity is none of a state's either."""
-    return cast(Identity, ("", *identity) if len(identity) == 2 else identity)
+    return cast("Identity", ("", *identity) if len(identity) == 2 else identity)
 
 
 def parse(file: File, schema: Named | Schema = "sysmon", *, limits: Limits | None = None) -> Batch:
@@ -353,10 +366,9 @@ def fold(
 
 
 def _each(files: File | Iterable[File]) -> Iterable[File]:
-    # A file is iterable too, and gives its lines.
-    if isinstance(files, (bytes, bytearray, memoryview, str, os.PathLike)) or hasattr(files, "read"):
-        return (files,)
-    return files
+    # Bytes and open files are iterable too: these are one file.
+    one = isinstance(files, (bytes, bytearray, memoryview, str, os.PathLike)) or hasattr(files, "read")
+    return (cast("File", files),) if one else cast("Iterable[File]", files)
 
 
 def merge(first: States, *others: States) -> States:

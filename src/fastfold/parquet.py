@@ -21,7 +21,9 @@ def write(states: States, output: BinaryIO) -> None:
     output : file
         Opened for writing bytes; need not be able to seek.
     """
-    with pyarrow.RecordBatchReader.from_stream(states) as batches:
-        with parquet.ParquetWriter(output, batches.schema, compression="zstd") as writer:
-            for batch in batches:
-                writer.write_batch(batch)
+    with (
+        pyarrow.RecordBatchReader.from_stream(states) as batches,
+        parquet.ParquetWriter(output, batches.schema, compression="zstd") as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)

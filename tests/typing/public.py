@@ -6,6 +6,7 @@ says so when it does not come.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import fastfold
-from fastfold import Batch, States
+from fastfold import ArrowTable, Batch, States
 from fastfold.errors import CorruptValue, FastfoldError, Reject
 from fastfold.schema import FoldDefinition, Schema, load_definition, load_schema
 from fastfold.states import State, Text, TextSet, to_json
@@ -28,13 +29,22 @@ batch = fastfold.parse(data)
 assert_type(batch, Batch)
 assert_type(batch.events, NDArray[Any])
 assert_type(batch.strings[1], str | None)
+assert_type(batch.strings[batch.strings.offsets], NDArray[numpy.object_])
+assert_type(iter(batch), Iterator[dict[str, Any]])
+assert_type(batch.to_arrow(), ArrowTable)
+assert_type(batch.to_arrow().names, list[str])
 assert_type(batch.strings.offsets, NDArray[numpy.uint32])
 assert_type(batch.hosts, list[tuple[str, str]])
 assert_type(batch.processes[0], tuple[str, str, str])
 assert_type(batch.counts, FoldCounts)
 assert_type(len(batch), int)
 fastfold.parse(memoryview(data), Path("mine.toml"), limits=Limits(depth=8))
-fastfold.parse("text")  # type: ignore[arg-type]
+fastfold.parse("batch.json.gz")
+with Path("batch.json.gz").open("rb") as opened:
+    fastfold.parse(opened)
+fastfold.parse(io.BytesIO(data))
+fastfold.parse(["batch.json.gz"])  # type: ignore[arg-type]
+fastfold.parse(io.StringIO(""))  # type: ignore[arg-type]
 fastfold.parse(data, limits=8)  # type: ignore[arg-type]
 fastfold.parse(data, "sysmon", Limits())  # type: ignore[call-arg]
 
@@ -48,12 +58,16 @@ assert_type(states.counts, FoldCounts)
 assert_type(states.counts.no_process, dict[str, int])
 assert_type(states.payloads, dict[tuple[str, str, str], bytes])
 assert_type(fastfold.fold(data, load_schema("sysmon"), load_definition("process")), States)
+assert_type(fastfold.fold(Path("batches").iterdir()), States)
+assert_type(fastfold.fold([data, "batch.json.gz"]), States)
+assert_type(states.to_arrow(), ArrowTable)
 states["host"]  # type: ignore[index]
 assert_type(fastfold.detect_schema(data), str)
 fastfold.fold(data, schema="auto")
 
 # merge
-assert_type(fastfold.merge(states, states), States)
+assert_type(fastfold.merge(states, states, states), States)
+fastfold.merge()  # type: ignore[call-arg]
 fastfold.merge(states, data)  # type: ignore[arg-type]
 
 # states

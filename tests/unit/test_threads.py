@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import count
 
 import numpy
@@ -70,8 +71,7 @@ def much() -> bytes:
 def inflate(much: bytes) -> Iterator[Callable[[], object]]:
     packed, room = gzip.compress(much, 1), bytearray(len(much))
     while True:
-        inflater = Inflater(packed, Limits())
-        yield lambda: inflater.readinto(room)
+        yield partial(Inflater(packed, Limits()).readinto, room)
 
 
 def advance(much: bytes) -> Iterator[Callable[[], object]]:

@@ -18,6 +18,18 @@ cdef enum:
     TEXT_ENDS_MOST = 0x7FFFFFFF
 
 
+@cython.final
+@cython.auto_pickle(False)
+cdef class Column:
+    """An array as Arrow sees it, with the objects whose bytes it is."""
+
+
+@cython.final
+@cython.auto_pickle(False)
+cdef class Chunks:
+    """What is left of a stream; a stream belongs to one thread at a time."""
+
+
 cdef Column _column(str name, bytes format, int64_t length, tuple buffers, tuple children, present):
     """A column; `buffers` without the bitmap of what is there, which is made of `present` where that is given."""
     cdef Column column = Column.__new__(Column)
@@ -272,6 +284,7 @@ cdef object _stream_capsule(Column schema, rest):
 
 
 @cython.final
+@cython.auto_pickle(False)
 cdef class ArrowTable:
     """Columns for every library that takes Arrow: ``polars.DataFrame(t)``, ``pyarrow.table(t)``, duckdb's ``from t``.
 

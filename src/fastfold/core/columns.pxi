@@ -190,18 +190,21 @@ cdef Column _of_flags(str name, list names, list flags, Py_ssize_t rows):
 
 
 cdef Column _reducer_column(reducer, dict arrays):
+    # Nothing counted is 0, nothing met is no member; only of what has no such value the absence is a null.
     present = arrays["valid"]
     if reducer.op == "count":
         children = [_numbers(kind, b"L", numbers) for kind, numbers in zip(KINDS, arrays["numbers"])]
-        return _struct(reducer.name, len(present), children, present)
+        return _struct(reducer.name, len(present), children)
     if reducer.op == "set":
         cut = _column("cut", b"b", len(arrays["cut"]), (numpy.packbits(arrays["cut"], bitorder="little"),), (), None)
         member = _struct("item", len(arrays["times"]), [
             _numbers("time", b"tsn:UTC", arrays["times"]), _texts("text", arrays["text_ends"], arrays["text"]), cut
         ])
-        return _list(reducer.name, arrays["ends"], member, present)
+        return _list(reducer.name, arrays["ends"], member)
     if reducer.op in ("first", "last"):
         return _texts(reducer.name, arrays["ends"], arrays["text"], present)
+    if reducer.op == "sum":
+        return _numbers(reducer.name, b"L", arrays["numbers"][0])
     return _numbers(reducer.name, b"tsn:UTC" if reducer.column == "time" else b"L", arrays["numbers"][0], present)
 
 
