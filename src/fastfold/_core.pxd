@@ -503,6 +503,7 @@ cdef class Reader:
 
     cdef int _make_window(self, size_t room) except -1
     cdef void _begin(self)
+    cdef void _begin_file(self)
     cdef int _raise_fault(self) except -1
     cdef Status _advance(self) noexcept nogil
     cdef void _skip_bom(self) noexcept nogil

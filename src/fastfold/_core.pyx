@@ -20,7 +20,7 @@ The units up to here are leaves: no Python objects, no GIL (but for `plan`, whic
 are the doors: they take arguments, release the GIL for one call, and turn its status into a result or an
 exception::
 
-    reader    Folder, Deltas    arrow     columns for other libraries
+    reader    what they share   folder    Folder, Deltas             arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
 """
 
@@ -97,6 +97,7 @@ include "core/codec.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
 include "core/reader.pxi"
+include "core/folder.pxi"
 include "core/arrow.pxi"
 include "core/batch.pxi"
 include "core/payload.pxi"

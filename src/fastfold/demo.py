@@ -31,7 +31,8 @@ from botocore.config import Config
 from fastfold.config import Settings
 from fastfold.demo_screen import Figures, Screen, open_screen
 from fastfold.exits import Exit
-from fastfold.foldcmd import find_files, hold_interrupts
+from fastfold.foldcmd import find_files
+from fastfold.foldpool import hold_interrupts
 from fastfold.generate import Corpus, write
 from fastfold.inspect import Query, Reader
 from fastfold.inspect import run as inspect_states

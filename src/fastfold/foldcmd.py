@@ -1,95 +1,41 @@
 """`fastfold fold`: the fold of files on this machine, without any server.
 
-Files are folded one by one, in this process or in a pool of others, and their deltas merged as
-encoded payloads.  By the laws of the fold the result does not depend on the order of the files or
-on the number of processes.  A rejected file gives nothing; all others still count.
-
-The pool is `concurrent.futures` with spawned processes: the only place besides the supervisor that
-starts any.
+A rejected file gives nothing; all others still count.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-import signal
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
-from multiprocessing import get_context, resource_tracker
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
-from fastfold.errors import FastfoldError, ParkError, Reject
 from fastfold.exits import Exit
-from fastfold.local import hold_signals
-from fastfold.recognise import AUTO
-from fastfold.schema import FoldDefinition, load_definition, load_schema
+from fastfold.foldpool import STANDARD_INPUT, Engine, Folded, Job, fold_all, shown
+from fastfold.schema import FoldDefinition, load_definition
 from fastfold.show import table
 from fastfold.states import State, to_json
 from fastfold.text import escape, json_line
-from fastfold.types import FoldCounts, Limits
+from fastfold.types import FoldCounts
 
-if TYPE_CHECKING:
-    from fastfold._core import Folder
-
-__all__ = ["SUFFIXES", "Job", "PoolError", "find_files", "hold_interrupts", "run"]
+__all__ = ["SUFFIXES", "Job", "find_files", "run"]
 
 SUFFIXES = tuple(f".{form}{packed}" for form in ("json", "ndjson", "jsonl") for packed in ("", ".gz", ".zst"))
 """How the files of a folder end that are folded; a file that is named itself may end in anything."""
 
-STANDARD_INPUT = "-"
-_AHEAD = 2
-"""Files in the hands of the pool for each of its processes: enough to keep them busy, and no more in memory."""
 _PAGE_BYTES = 1 << 18
 _PIPE_COLUMNS = 160
 _WIDE_COLUMNS = 110
 """Width from which the table has room for command lines."""
 
 _Identity = tuple[str, str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to fold and how to show it.
-
-    Attributes
-    ----------
-    files : sequence of str
-        Files, folders, or ``-``.
-    schema, fold : str
-        Names of a record schema and a fold definition, or paths of TOML files; the schema may be
-        ``auto``: recognised for each file.
-    form : str
-        ``table``, ``jsonl`` or ``parquet``.
-    processes : int
-        Processes that fold; 1 folds in this one.
-    limits : Limits
-    """
-
-    files: Sequence[str]
-    schema: str = "sysmon"
-    fold: str = "process"
-    form: str = "table"
-    processes: int = 1
-    limits: Limits = field(default_factory=Limits)
-
-
-@dataclass(frozen=True, slots=True)
-class _Folded:
-    """What one file gave: deltas and counts, or the reason why nothing; and the schema that was recognised."""
-
-    name: str
-    counts: FoldCounts = field(default_factory=FoldCounts)
-    deltas: tuple[tuple[str, str, list[str], list[bytes]], ...] = ()
-    fault: str | None = None
-    recognised: str | None = None
 
 
 @dataclass(slots=True)
@@ -104,7 +50,7 @@ class _Total:
     odd_text: int = 0
     no_process: Counter[str] = field(default_factory=Counter)
 
-    def add(self, folded: _Folded) -> None:
+    def add(self, folded: Folded) -> None:
         """Count one file; a rejected one gives only itself."""
         self.files += 1
         if folded.fault is not None:
@@ -150,147 +96,6 @@ def _folder(name: str) -> Iterator[str]:
                 yield str(Path(parent) / file)
 
 
-# Folding one file
-
-
-class _Engine:
-    """Plans and folders of one process, used again for each file."""
-
-    def __init__(self, job: Job) -> None:
-        from fastfold._core import Plan
-
-        self._limits = job.limits
-        self._definition = load_definition(job.fold)
-        self._schema = job.schema
-        self._folders: dict[str, Folder] = {}
-        # States merge and decode without a schema.
-        self.plan = Plan(None, self._definition, job.limits)
-        if job.schema != AUTO:
-            self._folder(job.schema)
-
-    def fold(self, name: str) -> _Folded:
-        """Fold one file; a fault of the file is a result, not an exception."""
-        from fastfold.folding import fold_file
-
-        shown = _shown(name)
-        try:
-            data = self._read(name)
-            recognised = self._recognise(data, shown) if self._schema == AUTO else None
-            deltas = fold_file(self._folder(recognised or self._schema), data, shown, self._limits)
-        except OSError as error:
-            return _Folded(name, fault=f"{shown}: cannot be read: {error.strerror or error}")
-        except ParkError as error:
-            return _Folded(name, fault=str(error))
-        groups = tuple((host.tenant, host.host, host.processes, host.payloads) for host in deltas)
-        return _Folded(name, deltas.counts, groups, recognised=recognised)
-
-    def _folder(self, schema: str) -> Folder:
-        from fastfold._core import Folder, Plan
-
-        if schema not in self._folders:
-            self._folders[schema] = Folder(Plan(load_schema(schema), self._definition, self._limits))
-        return self._folders[schema]
-
-    def _recognise(self, data: bytes, shown: str) -> str:
-        from fastfold.folding import detect_schema
-
-        try:
-            return detect_schema(data, limits=self._limits)
-        except Reject as reject:
-            raise reject.at(shown) from None
-
-    def _read(self, name: str) -> bytes:
-        limit = self._limits.file_bytes
-        if name == STANDARD_INPUT:
-            data = sys.stdin.buffer.read(limit + 1)
-        else:
-            with Path(name).open("rb") as file:
-                data = file.read(limit + 1)
-        if len(data) > limit:
-            raise Reject("file too long", file=name, limit=limit)
-        return data
-
-
-def _shown(name: str) -> str:
-    return "standard input" if name == STANDARD_INPUT else name
-
-
-_engine: _Engine | None = None
-
-
-def _start(job: Job) -> None:
-    """Make ready a process of the pool."""
-    global _engine  # noqa: PLW0603 - an initializer has no other way to leave something for the calls
-    # Ctrl-C reaches the whole group; the parent alone decides what follows.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _engine = _Engine(job)
-
-
-def _fold_in_pool(name: str) -> _Folded:
-    assert _engine is not None, "the initializer ran"
-    return _engine.fold(name)
-
-
-# Folding all
-
-
-def _fold_all(job: Job, engine: _Engine, names: Sequence[str]) -> Iterator[_Folded]:
-    """The results of all files, in the order of the files."""
-    processes = min(job.processes, len(names))
-    if processes <= 1:
-        yield from map(engine.fold, names)
-        return
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), _start, (job,))
-    try:
-        yield from _through(pool, engine, names, processes * _AHEAD)
-    except BrokenProcessPool:
-        raise PoolError from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _through(pool: Executor, engine: _Engine, names: Sequence[str], ahead: int) -> Iterator[_Folded]:
-    waiting: deque[Future[_Folded] | str] = deque()
-    for name in names:
-        # Only this process has the standard input.
-        with hold_interrupts():
-            waiting.append(name if name == STANDARD_INPUT else pool.submit(_fold_in_pool, name))
-        if len(waiting) > ahead:
-            yield _result(engine, waiting.popleft())
-    while waiting:
-        yield _result(engine, waiting.popleft())
-
-
-@contextmanager
-def hold_interrupts() -> Iterator[None]:
-    """Let a Ctrl-C wait until Python processes are started.
-
-    Ctrl-C reaches the whole group.  A child begins with SIGINT blocked as it was here, so it cannot be hit
-    before it has said that it ignores it.  Here the handlers wait too: an exception between the start of a
-    child and what it is sent would leave the child without its orders.  Blocking alone is not enough for
-    that, because another thread may take the signal and leave the handler to this one.
-    """
-    # Python's own helper process is started with the first child, and lets the signals in again: it comes first.
-    resource_tracker.ensure_running()
-    with hold_signals():
-        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            yield
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _result(engine: _Engine, item: Future[_Folded] | str) -> _Folded:
-    return engine.fold(item) if isinstance(item, str) else item.result()
-
-
-class PoolError(FastfoldError):
-    """A process of the pool ended before its work was done."""
-
-    def __init__(self) -> None:
-        super().__init__("a folding process died; was it out of memory? Try fewer --processes")
-
-
 def run(job: Job, output: BinaryIO) -> Exit:
     """Fold, print the states to `output` and the summary to standard error.
 
@@ -306,26 +111,26 @@ def run(job: Job, output: BinaryIO) -> Exit:
     PoolError
         If a process of the pool did.
     """
-    from fastfold._core import decode, merge
+    from fastfold._core import decode
+    from fastfold.folding import merge_into
 
     names = find_files(job.files)
-    engine = _Engine(job)
+    engine = Engine(job)
     total = _Total()
     merged: dict[_Identity, bytes] = {}
     began = time.perf_counter()
     with _progress(len(names)) as progress:
-        for folded in _fold_all(job, engine, names):
-            total.add(folded)
-            if folded.fault is not None:
-                progress.say(escape(folded.fault))
-            elif folded.recognised is not None:
-                progress.say(f"{escape(_shown(folded.name))}: read as {folded.recognised}")
-            for tenant, host, processes, payloads in folded.deltas:
-                for process, payload in zip(processes, payloads, strict=True):
-                    identity = (tenant, host, process)
-                    before = merged.get(identity)
-                    merged[identity] = payload if before is None else merge(engine.plan, before, payload)
-            progress.step(total)
+        for lot, states_of_lot in fold_all(job, engine, names):
+            for folded in lot:
+                total.add(folded)
+                if folded.fault is not None:
+                    progress.say(escape(folded.fault))
+                elif folded.recognised is not None:
+                    progress.say(f"{escape(shown(folded.name))}: read as {folded.recognised}")
+                progress.step(total)
+            merge_into(merged, engine.plan, list(states_of_lot), list(states_of_lot.values()))
+        of_engine = engine.take()
+        merge_into(merged, engine.plan, list(of_engine), list(of_engine.values()))
     seconds = time.perf_counter() - began
     states = (decode(engine.plan, merged[identity]) for identity in sorted(merged))
     if job.form == "parquet":
@@ -368,7 +173,7 @@ def _print_tables(states: Iterable[State], output: BinaryIO) -> None:
 
 
 def _write_parquet(definition: FoldDefinition, merged: dict[_Identity, bytes], output: BinaryIO) -> None:
-    from fastfold.folding import States
+    from fastfold.library import States
     from fastfold.parquet import write
 
     try:

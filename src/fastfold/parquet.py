@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pyarrow
 from pyarrow import parquet
 
-from fastfold.folding import States
+from fastfold.library import States
 
 __all__ = ["write"]
 

@@ -129,14 +129,10 @@ cdef class Reader:
         return 0
 
     cdef void _begin(self):
+        """Forget everything: the next file is the first."""
         cdef Parse* p = &self.parse
-        p.filled = 0
-        p.offset = p.lines = p.records = p.events = p.odd_text = 0
-        p.row_count = 0
         p.time_length = 0
-        memset(&p.fault, 0, sizeof(Fault))
         memset(p.memos, 0, MEMO_WAYS * self.plan.c.memo_count * sizeof(Memo))
-        memset(p.outcomes, 0, self.plan.c.reason_count * sizeof(uint64_t))
         if p.epoch > 0x80000000u:
             # Epochs are 32 bits: start again before they come round to a value that a slot may still hold.
             p.epoch = 0
@@ -145,6 +141,15 @@ cdef class Reader:
         _clear_strings(&p.strings)
         _clear_pairs(&p.hosts)
         _clear_pairs(&p.processes)
+        self._begin_file()
+
+    cdef void _begin_file(self):
+        cdef Parse* p = &self.parse
+        p.filled = 0
+        p.offset = p.lines = p.records = p.events = p.odd_text = 0
+        p.row_count = 0
+        memset(&p.fault, 0, sizeof(Fault))
+        memset(p.outcomes, 0, self.plan.c.reason_count * sizeof(uint64_t))
         self.at_start = True
 
     def begin(self):
@@ -338,135 +343,3 @@ cdef class Reader:
             tenant, host = hosts[pair >> 32]
             identities.append((tenant, host, _text_of(&p.strings, <uint32_t> pair)))
         return identities
-
-
-@cython.final
-cdef class Folder(Reader):
-    """Folds one file after the other into deltas."""
-
-    def __cinit__(self, Plan plan not None, *args, **kwargs):
-        if not _init_fold(&self.fold, &plan.c) or not _init_view(&self.view, &plan.c):
-            raise MemoryError("fastfold core")
-
-    def __dealloc__(self):
-        _free_fold(&self.fold)
-        _free_view(&self.view)
-
-    def begin(self):
-        """Forget the file before and start with the next."""
-        self._begin()
-        _clear_fold(&self.fold)
-
-    cdef Status _take_lines(self, const uint8_t* text, size_t size) noexcept nogil:
-        cdef Status status = _parse_lines(&self.parse, text, <uint32_t> size)
-        if status == OK and not _fold_rows(&self.fold, &self.parse):
-            return NO_MEMORY
-        return status
-
-    def finish(self):
-        """End the file.
-
-        Returns
-        -------
-        Deltas
-
-        Raises
-        ------
-        Reject
-            The last line is malformed.
-        """
-        cdef Deltas deltas = Deltas.__new__(Deltas)
-        with nogil:
-            self.parse.fault.status = self._end()
-        self._raise_fault()
-        identities = self._identities()
-        order = sorted(range(len(identities)), key=identities.__getitem__)
-        deltas.counts = self._counts()
-        deltas.identities = [identities[number] for number in order]
-        deltas.ends = []
-        self._encode(deltas, order)
-        return deltas
-
-    cdef int _encode(self, Deltas deltas, list order) except -1:
-        """Write the payloads of all processes, in order, one behind the other."""
-        cdef Py_ssize_t count = len(order)
-        cdef uint32_t* numbers = <uint32_t*> calloc(count + 1, sizeof(uint32_t))
-        cdef size_t* ends = <size_t*> calloc(count + 1, sizeof(size_t))
-        cdef Py_ssize_t i
-        cdef bint done
-        try:
-            if numbers == NULL or ends == NULL:
-                raise MemoryError("fastfold core")
-            for i in range(count):
-                numbers[i] = order[i]
-            with nogil:
-                done = self._encode_all(numbers, count, &deltas.payloads, ends)
-            if not done:
-                raise MemoryError("fastfold core")
-            deltas.ends = [ends[i] for i in range(count)]
-        finally:
-            free(numbers)
-            free(ends)
-        return 0
-
-    cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil:
-        cdef Parse* p = &self.parse
-        cdef View* v = &self.view
-        cdef uint64_t process, host
-        cdef uint32_t codes[3]
-        cdef Py_ssize_t i
-        cdef int part
-        for i in range(count):
-            process = p.processes.keys[numbers[i] + 1]
-            host = p.hosts.keys[process >> 32]
-            codes[0] = <uint32_t> (host >> 32)
-            codes[1] = <uint32_t> host
-            codes[2] = <uint32_t> process
-            for part in range(3):
-                v.identity[part] = _text_at(&p.strings, codes[part])
-                v.identity_length[part] = _text_length(&p.strings, codes[part])
-            _view_state(&self.fold, &p.strings, numbers[i], v)
-            if not _encode_view(&self.plan.c, v, out):
-                return False
-            ends[i] = out.size
-        return True
-
-
-@cython.final
-cdef class Deltas:
-    """The deltas of one file, in order of tenant, host and process.
-
-    Attributes
-    ----------
-    counts : FoldCounts
-
-    Notes
-    -----
-    ``len()`` is the number of processes; iteration gives `HostDeltas`.
-    """
-
-    def __dealloc__(self):
-        free(self.payloads.data)
-
-    def __len__(self):
-        return len(self.identities)
-
-    def __iter__(self):
-        cdef Py_ssize_t i = 0
-        cdef Py_ssize_t count = len(self.identities)
-        cdef size_t start = 0
-        cdef size_t end
-        while i < count:
-            tenant, host, _ = self.identities[i]
-            processes = []
-            payloads = []
-            while i < count:
-                identity = self.identities[i]
-                if identity[1] != host or identity[0] != tenant:
-                    break
-                processes.append(identity[2])
-                end = self.ends[i]
-                payloads.append(PyBytes_FromStringAndSize(<const char*> self.payloads.data + start, end - start))
-                start = end
-                i += 1
-            yield HostDeltas(tenant, host, processes, payloads)
