@@ -104,7 +104,9 @@ def _reference(text: bytes, episode: Episode, definition: FoldDefinition | None)
 _Read: TypeAlias = Callable[[], object]
 
 
-def _make_reader(episode: Episode, definition: FoldDefinition | None, variant: Variant) -> tuple[Folder | Parser, _Read]:
+def _make_reader(
+    episode: Episode, definition: FoldDefinition | None, variant: Variant
+) -> tuple[Folder | Parser, _Read]:
     use_simd(variant.simd)  # type: ignore[arg-type]  # names come from files
     if definition is None:
         parser = Parser(_plan(episode.schema, "", episode.limits), variant.window_bytes)
