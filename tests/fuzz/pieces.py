@@ -139,7 +139,7 @@ DAMAGE = [
     b"NaN",
     b"Infinity",
     b"tru",
-    b"nulll",
+    b"nullx",
     b"/**/",
     b"'",
     b"[[]]",

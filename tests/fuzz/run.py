@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import mmap
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -79,7 +80,7 @@ def _child(given: argparse.Namespace) -> int:
     episodes = Episodes(given.seed)
     started = time.monotonic()
     told = started
-    texts = executions = accepted = 0
+    texts = executions = 0
     number = given.first
     with given.note.open("r+b") as stream, mmap.mmap(stream.fileno(), _NOTE_BYTES) as note:
         while time.monotonic() - started < given.seconds and not 0 < given.executions <= executions:
@@ -156,8 +157,6 @@ def _watch(command: list[str]) -> int:
 
 
 def _lines(child: subprocess.Popen[str]) -> Iterator[str]:
-    import selectors
-
     assert child.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(child.stdout, selectors.EVENT_READ)

@@ -125,11 +125,10 @@ def _shorten(record: bytes, kept: set[bytes], rng: random.Random) -> bytes:
     for start, end in rng.sample(seed.members, len(seed.members)):
         if size <= _SHORT or tokens[start][1:-1] in kept or tokens[start] == b"":
             continue
-        last = end + 1 if tokens[end] == b"," else end
-        start = start if last > end else start - 1
-        if tokens[start] == b"," or last > end:
-            size -= sum(map(len, tokens[start:last]))
-            tokens[start:last] = [b""] * (last - start)
+        # With the comma behind it; the last of an object stays.
+        if tokens[end] == b",":
+            size -= sum(map(len, tokens[start : end + 1]))
+            tokens[start : end + 1] = [b""] * (end + 1 - start)
     return b"".join(tokens)
 
 
