@@ -17,11 +17,23 @@ from typing import TypeAlias
 from fastfold import reference
 from fastfold._core import Folder, ParsePlan, Parser, Plan, use_simd
 from fastfold.errors import Reject
-from fastfold.schema import FoldDefinition
 from fastfold.types import COLUMNS, KINDS, FoldCounts, Limits
 from property.strategies import DEFINITIONS, SCHEMAS
 
-__all__ = ["LIMITS", "Difference", "Episode", "Variant", "differences", "load", "save"]
+__all__ = [
+    "LIMITS",
+    "Difference",
+    "Episode",
+    "Variant",
+    "differences",
+    "dumps",
+    "load",
+    "loads",
+    "only",
+    "read_text",
+    "reference_answer",
+    "save",
+]
 
 LIMITS = {
     "default": Limits(),
@@ -82,10 +94,12 @@ class _Refusal:
     reason: str
 
 
-# --- the two sides --------------------------------------------------------------------------------
+# --- both sides --------------------------------------------------------------------------------
 
 
-def _reference(text: bytes, episode: Episode, definition: FoldDefinition | None) -> object:
+def reference_answer(text: bytes, episode: Episode) -> object:
+    """What the reference makes of a text: states or events with the counts, or a refusal."""
+    definition = DEFINITIONS[episode.definition] if episode.definition else None
     schema, limits = SCHEMAS[episode.schema], LIMITS[episode.limits]
     try:
         reading = reference.read_lines(text, schema, limits, definition.columns() if definition else None)
@@ -104,11 +118,9 @@ def _reference(text: bytes, episode: Episode, definition: FoldDefinition | None)
 _Read: TypeAlias = Callable[[], object]
 
 
-def _make_reader(
-    episode: Episode, definition: FoldDefinition | None, variant: Variant
-) -> tuple[Folder | Parser, _Read]:
+def _make_reader(episode: Episode, variant: Variant) -> tuple[Folder | Parser, _Read]:
     use_simd(variant.simd)  # type: ignore[arg-type]  # names come from files
-    if definition is None:
+    if not episode.definition:
         parser = Parser(_plan(episode.schema, "", episode.limits), variant.window_bytes)
         return parser, lambda: _events(parser)
     folder = Folder(_plan(episode.schema, episode.definition, episode.limits), variant.window_bytes)
@@ -155,7 +167,7 @@ def _events(parser: Parser) -> tuple[object, FoldCounts]:
     return events, batch.counts
 
 
-def _read(reader: Folder | Parser, read: _Read, text: bytes, sizes: tuple[int, ...]) -> object:
+def read_text(reader: Folder | Parser, read: _Read, text: bytes, sizes: tuple[int, ...]) -> object:
     """The answer of the core, or its refusal as it came."""
     try:
         reader.begin()
@@ -178,13 +190,12 @@ def _read(reader: Folder | Parser, read: _Read, text: bytes, sizes: tuple[int, .
 
 def differences(episode: Episode) -> Iterator[Difference | None]:
     """What differs: one answer for each text and variant, ``None`` where nothing does."""
-    definition = DEFINITIONS[episode.definition] if episode.definition else None
-    readers = [(*_make_reader(episode, definition, variant), variant) for variant in episode.variants]
+    readers = [(*_make_reader(episode, variant), variant) for variant in episode.variants]
     for number, text in enumerate(episode.texts):
-        expected = _reference(text, episode, definition)
+        expected = reference_answer(text, episode)
         oracles: dict[tuple[int, tuple[int, ...]], tuple[object, ...]] = {}
         for reader, read, variant in readers:
-            found = _read(reader, read, text, variant.sizes)
+            found = read_text(reader, read, text, variant.sizes)
             wrong = _fault(text, expected, found)
             if isinstance(found, Reject) and not wrong:
                 # Whatever the instruction set, the same refusal to the byte.

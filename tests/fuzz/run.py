@@ -28,6 +28,7 @@ _TELL_EVERY_S = 5.0
 # A child that says nothing for so long hangs; under a sanitizer one episode takes milliseconds.
 _SILENCE_S = 120.0
 _TRIES = 4000
+# Each in a process of its own.
 _TRIES_OF_CRASHES = 150
 
 
@@ -40,6 +41,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first episode")
     parser.add_argument("--found", type=Path, default=Path("build/fuzz"), help="where failing episodes are written")
     parser.add_argument("--replay", type=Path, help="an episode that was written down")
+    parser.add_argument("--crash-tries", type=int, default=_TRIES_OF_CRASHES, help="processes to make a crash small")
     parser.add_argument("--note", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.replay:
@@ -141,7 +143,7 @@ def _parent(given: argparse.Namespace) -> int:
         line = note.read_bytes().split(b"\n", 1)[0]
         episode = loads(line.decode())
         _write(episode, given)
-        _write(shrink(episode, lambda tried: _crashes(tried, Path(folder)), _TRIES_OF_CRASHES), given)
+        _write(shrink(episode, lambda tried: _crashes(tried, Path(folder)), given.crash_tries), given)
     return 1
 
 
