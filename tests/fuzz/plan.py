@@ -58,10 +58,9 @@ class Episodes:
         return Episode(name, definition, limits, self._variants(rng), texts)
 
     def _variants(self, rng: random.Random) -> tuple[Variant, ...]:
-        """All instruction sets in one window, and one of them in another."""
-        window, sizes = rng.choice(_WINDOWS), _sizes(rng)
-        first = tuple(Variant(name, window, sizes) for name in self.sets)
-        return (*first, Variant(rng.choice(self.sets), rng.choice(_WINDOWS), _sizes(rng)))
+        """Every instruction set in two windows."""
+        ways = [(rng.choice(_WINDOWS), _sizes(rng)) for _ in range(2)]
+        return tuple(Variant(name, window, sizes) for window, sizes in ways for name in self.sets)
 
 
 def _sizes(rng: random.Random) -> tuple[int, ...]:
