@@ -20,8 +20,8 @@ The units up to here are leaves: no Python objects, no GIL (but for `plan`, whic
 are the doors: they take arguments, release the GIL for one call, and turn its status into a result or an
 exception::
 
-    reader    Folder, Deltas    arrow     columns for other libraries
-    batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
+    reader    Folder, Deltas    arrow     columns for other libraries    probe   what tests ask of tables
+    batch     Parser, Batch     payload   decode, encode, merge          columns   states as columns
 """
 
 import ctypes
@@ -101,6 +101,7 @@ include "core/arrow.pxi"
 include "core/batch.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
+include "core/probe.pxi"
 
 _bind_isal()
 _check_isal()
