@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from conformance.places import fold
+from fastfold._core import Folder, Plan, _longest_key_search, _search_steps, _use_secret
 from fastfold.errors import Reject
 from fastfold.reference import read_lines
+from fastfold.schema import list_schemas, load_schema
 from fastfold.types import Limits
-from property.implementations import CORE, IMPLEMENTATIONS, REFERENCE, Implementation, core_fold
+from property.implementations import CORE, IMPLEMENTATIONS, REFERENCE, Implementation, core_fold, plan_of
 from property.strategies import PROCESS, SYSMON
 
 ALL = pytest.mark.parametrize("kit", IMPLEMENTATIONS, ids=repr)
@@ -260,6 +263,69 @@ def test_the_limit_of_distinct_text_names_itself() -> None:
     assert caught.value.limit == 100_000
     # Text that comes again is not distinct.
     core_fold(record(FLAT % b"f" * 1) * 2_000, SYSMON, PROCESS, limits)
+
+
+# --- keys that collide ----------------------------------------------------------------------------
+
+# A known secret that can be written into a text: where a text begins with its second word, the first
+# product of the hash is 0, whatever the next eight bytes are.
+SECRET = b"ABCDEFGHabcdefghIJKLMNOPijklmnop"
+TEXTS = 4_000
+
+
+def crowded(texts: list[bytes]) -> dict[str, tuple[int, int]]:
+    """The tables after a file with these texts as ids of processes and names of files."""
+    folder = Folder(plan_of(SYSMON, PROCESS), 1 << 16)
+    folder.begin()
+    for text in texts:
+        line = record(FLAT % text + b',"ProcessGuid":"%s"' % text)
+        folder.window()[: len(line)] = line
+        folder.advance(len(line))
+    return _search_steps(folder)
+
+
+@pytest.fixture
+def hidden_secret() -> Iterator[None]:
+    yield
+    _use_secret()
+
+
+@pytest.mark.usefixtures("hidden_secret")
+def test_texts_that_collide_under_a_known_hash_cost_no_more_than_others() -> None:
+    colliding = [SECRET[8:16] + b"%08d" % number + b"-" * 16 for number in range(TEXTS)]
+    others = [b"%032x" % (number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % (1 << 128)) for number in range(TEXTS)]
+    _use_secret(SECRET)
+    known = crowded(colliding)
+    friendly = crowded(others)
+    for name in ("texts", "raw texts"):
+        count, steps = known[name]
+        assert count >= TEXTS
+        assert steps > TEXTS * TEXTS / 4, "they were built to collide"
+        assert steps > 100 * friendly[name][1]
+    _use_secret()
+    for name, (count, steps) in crowded(colliding).items():
+        other_count, other_steps = crowded(others)[name]
+        assert count == other_count
+        assert steps <= 2 * other_steps
+        assert steps <= 2 * count
+
+
+@pytest.mark.usefixtures("hidden_secret")
+def test_the_secret_changes_no_result() -> None:
+    lines = b"".join(
+        record(FLAT % b"%d" % (number % 50) + b',"Hostname":"h%d"' % (number % 7)) for number in range(300)
+    )
+    expected = REFERENCE.fold(lines, SYSMON, PROCESS, LIMITS)
+    for secret in (bytes(32), b"\xff" * 32, SECRET, None, None):
+        _use_secret(secret)
+        assert CORE.fold(lines, SYSMON, PROCESS, LIMITS) == expected
+
+
+@pytest.mark.parametrize("name", list_schemas())
+def test_no_key_of_a_record_can_cost_many_steps(name: str) -> None:
+    """The tables of wanted keys are a quarter full and never grow: whatever is looked up, a free place is near."""
+    plan = Plan(load_schema(name), PROCESS, LIMITS)
+    assert 2 <= _longest_key_search(plan) <= 12
 
 
 # --- wrong in two ways ----------------------------------------------------------------------------

@@ -18,7 +18,8 @@ from fastfold import reference
 from fastfold._core import Folder, ParsePlan, Parser, Plan, use_simd
 from fastfold.errors import Reject
 from fastfold.types import COLUMNS, KINDS, FoldCounts, Limits
-from property.strategies import DEFINITIONS, SCHEMAS
+from fuzz.seeds import SCHEMAS
+from property.strategies import DEFINITIONS
 
 __all__ = [
     "LIMITS",

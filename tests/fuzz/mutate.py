@@ -6,11 +6,14 @@ parser expects from the record before is what such lines put to the test.
 
 from __future__ import annotations
 
+import json
 import random
+import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from fuzz import pieces
-from fuzz.seeds import Seed
+from fuzz.seeds import Seed, seed_of
 
 __all__ = ["Maker"]
 
@@ -197,6 +200,35 @@ def _nest_member(maker: Maker, tokens: list[bytes], seed: Seed, rng: random.Rand
     tokens[end - 1] += b"}"
 
 
+def _change_embedded(maker: Maker, tokens: list[bytes], seed: Seed, rng: random.Random) -> None:
+    """Of JSON inside a string: a change of the record that stands there, or damage of its text."""
+    inside = [at for at in seed.scalars if tokens[at][:2] == b'"{']
+    if not inside:
+        return
+    at = rng.choice(inside)
+    try:
+        text = json.loads(tokens[at]).encode()
+    except ValueError:
+        return
+    inner = _inner_seed(text)
+    if inner is not None and inner.members and rng.random() < 0.7:
+        text = maker.line(inner, rng)
+    if rng.random() < 0.3:
+        text = _damage(text, rng)
+    tokens[at] = b'"' + _ESCAPED.sub(lambda found: b"\\u%04x" % found[0][0], text) + b'"'
+
+
+_ESCAPED = re.compile(rb'["\\\0-\x1f]')
+
+
+@lru_cache(maxsize=10_000)
+def _inner_seed(text: bytes) -> Seed | None:
+    try:
+        return seed_of(text)
+    except IndexError:  # its brackets do not pair
+        return None
+
+
 def _break_token(maker: Maker, tokens: list[bytes], seed: Seed, rng: random.Random) -> None:
     tokens[rng.randrange(len(tokens))] = rng.choice(pieces.BRACKETS)
 
@@ -222,6 +254,7 @@ _OPS: tuple[_Op, ...] = (
     *[_drop_member] * 4,
     *[_swap_members] * 3,
     *[_nest_member] * 2,
+    *[_change_embedded] * 6,
     *[_break_token] * 1,
     *[_truncate] * 1,
 )

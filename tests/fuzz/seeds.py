@@ -11,10 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastfold.generate import Corpus, batches
-from fastfold.schema import Condition, EventMapping, Schema
-from property.strategies import SCHEMAS
+from fastfold.schema import Condition, EventMapping, Schema, Source, list_schemas, load_schema
+from fastfold.schema_types import LAST
+from property.strategies import OWN
 
 __all__ = ["SCHEMAS", "Seed", "collect_seeds", "seed_of", "wanted_keys"]
+
+# Every format there is, and one that uses what they do not.
+SCHEMAS = {**{name: load_schema(name) for name in list_schemas()}, "own": OWN}
 
 _ROOT = Path(__file__).parents[2]
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+|\s+')
@@ -81,17 +85,18 @@ def collect_seeds(name: str) -> list[Seed]:
 def wanted_keys(name: str) -> list[bytes]:
     """The keys that a schema wants, nested and dotted."""
     schema = SCHEMAS[name]
-    paths = {*schema.tenant, *schema.host, *schema.discriminator, *schema.time_paths}
+    paths = {*schema.tenant, *schema.host, *schema.discriminator}
+    for time in schema.times:
+        paths.update(time.paths)
     for condition in schema.require:
         paths.update(condition.paths)
     for event in schema.events:
-        paths.update(event.process)
         for condition in event.where:
             paths.update(condition.paths)
-        for source in event.columns.values():
-            paths.update(source.paths, source.port)
+        for source in (event.process, *event.columns.values()):
+            paths.update(source.paths, source.tail, source.parts)
     keys = {key for path in sorted(paths) for sequence in schema.expand((path,)) for key in sequence}
-    return [key.encode() for key in sorted(keys)]
+    return [key.removesuffix(LAST).encode() for key in sorted(keys)]
 
 
 # --- generated and real ---------------------------------------------------------------------------
@@ -142,49 +147,73 @@ _TIMES = {
     "epoch_us": ["1600000000123456"],
     "epoch_ns": ["1600000000123456789"],
     "filetime": ["132223104000000000"],
+    "epoch_s_or_filetime": ["1600000000.5", "132223104000000000", "72057594037927936", "72057594037927937"],
+    "audit": ["1600000000.123:456", "1600000000:1", "1600000000.123"],
 }
 _TEXTS = ["a", "b", "c:\\x.exe", "/usr/bin/y", "10.0.0.1", "443", "é", "true", "abcdefghijklmnopqrst"]
+_FORMS = {"endpoint": ["10.0.0.1", "::1", "443"], "registry": ["HKLM\\a", "b"], "id": _GUIDS}
 
 
 def _build(schema: Schema, mapping: EventMapping, rng: random.Random) -> bytes:
     """A record for which `mapping` holds, most of the time."""
     record: dict[str, object] = {}
 
-    def put(paths: tuple[str, ...], text: str) -> None:
-        if not paths:
-            return
-        *parents, last = rng.choice(schema.expand(paths))
-        below = record
-        for key in parents:
-            inner = below.setdefault(key, {})
-            if not isinstance(inner, dict):
-                return
-            below = inner
-        below[last] = _value(text, rng)
+    def put(paths: tuple[str, ...], text: object) -> None:
+        if paths:
+            _put(record, rng.choice(schema.expand(paths)), text)
 
     def satisfy(condition: Condition) -> None:
         if not condition.negate:
-            put(condition.paths, rng.choice(condition.values))
+            text = rng.choice(condition.values)
+            put(condition.paths, f"A | {text}" if condition.op == "has" and rng.random() < 0.5 else text)
 
     put(schema.tenant, rng.choice(_TEXTS))
     for condition in (*schema.require, *mapping.where):
         satisfy(condition)
     put(schema.host, rng.choice(["h", "i"]))
-    put(schema.discriminator, rng.choice(mapping.when))
-    put(schema.time_paths, rng.choice(_TIMES[schema.time_form]))
-    put(mapping.process, rng.choice(_GUIDS))
+    put(schema.discriminator, _value(rng.choice(mapping.when).replace("*", rng.choice(("", "x"))), rng))
+    for time in rng.sample(schema.times, rng.randint(1, len(schema.times))):
+        put(time.paths, _value(rng.choice(_TIMES[time.form]), rng))
+    for part in (mapping.process.paths, *((part,) for part in mapping.process.parts)):
+        put(part, _value(rng.choice(_GUIDS), rng))
     for source in mapping.columns.values():
-        for paths in (source.paths, source.port):
+        for paths in (source.paths, source.tail, *((part,) for part in source.parts)):
             if rng.random() < 0.7:
-                put(paths, rng.choice(_GUIDS if source.form == "id" else _TEXTS))
+                put(paths, _column(source, rng))
     if rng.random() < 0.5:
         record["unwanted"] = rng.choice(["x" * 70, [1, [2, {"a": None}]], {"a": {"b": []}}, -1.5e300, True])
+    for key in schema.embedded:
+        if key in record and rng.random() < 0.7:
+            record[key] = _dump(record[key])
     items = list(record.items())
     rng.shuffle(items)
     return _dump(dict(items)).encode()
 
 
+def _put(record: dict[str, object], keys: tuple[str, ...], value: object) -> None:
+    """Set a value below `keys`, unless something else stands in the way."""
+    key, *below = keys
+    name = key.removesuffix(LAST)
+    if not below:
+        record.setdefault(name, value)
+        return
+    inner = record.setdefault(name, [{"a": 1}, {}] if key.endswith(LAST) else {})
+    if isinstance(inner, list):
+        inner = inner[-1]
+    if isinstance(inner, dict):
+        _put(inner, tuple(below), value)
+
+
+def _column(source: Source, rng: random.Random) -> object:
+    if source.absent and rng.random() < 0.2:
+        return rng.choice(source.absent)
+    if source.form == "words" and rng.random() < 0.7:
+        return rng.choice([["a"], ["a", "b c"], ["a", 1, None, True, "", {"x": 1}, ["y"], "é"], ["", "b"], [[], "a"]])
+    return _value(rng.choice(_FORMS.get(source.form, _TEXTS)), rng)
+
+
 def _value(text: str, rng: random.Random) -> object:
+    """A text as text, as number, or in an array."""
     chance = rng.random()
     if text.isdigit() and chance < 0.5:
         return int(text)
