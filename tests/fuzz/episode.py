@@ -18,7 +18,7 @@ from fastfold import reference
 from fastfold._core import Folder, ParsePlan, Parser, Plan, use_simd
 from fastfold.errors import Reject
 from fastfold.types import COLUMNS, KINDS, FoldCounts, Limits
-from fuzz.seeds import SCHEMAS
+from fuzz.formats import SCHEMAS
 from property.strategies import DEFINITIONS
 
 __all__ = [

@@ -7,8 +7,9 @@ import random
 from fastfold._core import use_simd
 from fastfold.errors import ConfigError
 from fuzz.episode import LIMITS, Episode, Variant
+from fuzz.formats import SCHEMAS
 from fuzz.mutate import Maker
-from fuzz.seeds import SCHEMAS, collect_seeds, wanted_keys
+from fuzz.seeds import collect_seeds, wanted_keys
 from property.strategies import DEFINITIONS
 
 __all__ = ["Episodes", "instruction_sets"]
@@ -44,7 +45,8 @@ class Episodes:
         self.seed = seed
         self.sets = instruction_sets()
         self.makers = {name: Maker(collect_seeds(name), _keys(name)) for name in SCHEMAS}
-        self.names = [*SCHEMAS]
+        # Of one format there are real records.
+        self.names = [*SCHEMAS, "sysmon", "sysmon"]
 
     def __getitem__(self, number: int) -> Episode:
         rng = random.Random(f"{self.seed} {number}")

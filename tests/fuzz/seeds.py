@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastfold.generate import Corpus, batches
-from fastfold.schema import Condition, EventMapping, Schema, Source, list_schemas, load_schema
+from fastfold.schema import Condition, EventMapping, Schema, Source
 from fastfold.schema_types import LAST
-from property.strategies import OWN
+from fuzz.formats import SCHEMAS
 
-__all__ = ["SCHEMAS", "Seed", "collect_seeds", "seed_of", "wanted_keys"]
-
-# Every format there is, and one that uses what they do not.
-SCHEMAS = {**{name: load_schema(name) for name in list_schemas()}, "own": OWN}
+__all__ = ["Seed", "collect_seeds", "seed_of", "wanted_keys"]
 
 _ROOT = Path(__file__).parents[2]
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]:,]|[^\s{}\[\]:,"]+|\s+')
@@ -74,7 +71,9 @@ def collect_seeds(name: str) -> list[Seed]:
     """Seeds for a schema, the same on every machine with the same files."""
     rng = random.Random(name)
     schema = SCHEMAS[name]
-    records = [_build(schema, mapping, rng) for mapping in schema.events for _ in range(6)]
+    records = [
+        _build(schema, mapping, rng) for mapping in schema.events for _ in range(6 if len(schema.events) > 6 else 30)
+    ]
     if name == "sysmon":
         kept = set(wanted_keys(name))
         longer = [line for shape in "ABC" for line in _generated(shape)] + _real(rng)
@@ -148,7 +147,7 @@ _TIMES = {
     "epoch_ns": ["1600000000123456789"],
     "filetime": ["132223104000000000"],
     "epoch_s_or_filetime": ["1600000000.5", "132223104000000000", "72057594037927936", "72057594037927937"],
-    "audit": ["1600000000.123:456", "1600000000:1", "1600000000.123"],
+    "audit": [*["1600000000.123:456"] * 6, "1600000000:1", "1600000000.123"],
 }
 _TEXTS = ["a", "b", "c:\\x.exe", "/usr/bin/y", "10.0.0.1", "443", "é", "true", "abcdefghijklmnopqrst"]
 _FORMS = {"endpoint": ["10.0.0.1", "::1", "443"], "registry": ["HKLM\\a", "b"], "id": _GUIDS}

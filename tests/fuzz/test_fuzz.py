@@ -15,9 +15,9 @@ import pytest
 import fastfold
 from fuzz import episode as episodes_of
 from fuzz.episode import Episode, Variant, differences, load, loads, save
+from fuzz.formats import SCHEMAS
 from fuzz.plan import Episodes, instruction_sets
 from fuzz.run import first_difference
-from fuzz.seeds import SCHEMAS
 from fuzz.shrink import shrink
 
 _TESTS = Path(__file__).parents[1]
