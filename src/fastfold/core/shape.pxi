@@ -9,7 +9,8 @@
 cdef bint _init_shapes(Shapes* s) noexcept nogil:
     s.ways = <Shape**> calloc(SHAPE_SETS * SHAPE_WAYS, sizeof(Shape*))
     s.sighted = <uint32_t*> calloc(SHAPE_SIGHTS, sizeof(uint32_t))
-    return s.ways != NULL and s.sighted != NULL
+    # Not even no bytes may be copied from NULL: a shape may have no texts, or no bare values.
+    return s.ways != NULL and s.sighted != NULL and _reserve(&s.scalars, 1) and _reserve(&s.texts, 1)
 
 
 cdef void _free_shapes(Shapes* s) noexcept nogil:
