@@ -45,11 +45,24 @@ LIMITS = {
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One way to have a text read: an instruction set, a first window, sizes of the pieces in turn."""
+    """One way to have a text read.
+
+    Attributes
+    ----------
+    simd : str
+        The instruction set.
+    window_bytes : int
+        Of the first window.
+    sizes : tuple of int
+        Of the pieces, in turn.
+    in_place : bool
+        Whether pieces are parsed where they lie, or written into the window.
+    """
 
     simd: str
     window_bytes: int
     sizes: tuple[int, ...]
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,22 +181,33 @@ def _events(parser: Parser) -> tuple[object, FoldCounts]:
     return events, batch.counts
 
 
-def read_text(reader: Folder | Parser, read: _Read, text: bytes, sizes: tuple[int, ...]) -> object:
+def read_text(reader: Folder | Parser, read: _Read, text: bytes, variant: Variant) -> object:
     """The answer of the core, or its refusal as it came."""
     try:
         reader.begin()
         at = 0
-        for size in itertools.cycle(sizes):
+        for size in itertools.cycle(variant.sizes):
             if at == len(text):
                 return read()
-            room = reader.window()
-            count = min(size, len(room), len(text) - at)
-            room[:count] = text[at : at + count]
-            reader.advance(count)
-            at += count
+            at += (_feed if variant.in_place else _write)(reader, text, at, size)
     except Reject as reject:
         return reject
     raise AssertionError
+
+
+def _write(reader: Folder | Parser, text: bytes, at: int, size: int) -> int:
+    room = reader.window()
+    count = min(size, len(room), len(text) - at)
+    room[:count] = text[at : at + count]
+    reader.advance(count)
+    return count
+
+
+def _feed(reader: Folder | Parser, text: bytes, at: int, size: int) -> int:
+    # A piece of its own: what lies behind it is not the file's.
+    piece = bytes(bytearray(text[at : at + size]))
+    reader.feed(piece)
+    return len(piece)
 
 
 # --- compared -------------------------------------------------------------------------------------
@@ -194,14 +218,14 @@ def differences(episode: Episode) -> Iterator[Difference | None]:
     readers = [(*_make_reader(episode, variant), variant) for variant in episode.variants]
     for number, text in enumerate(episode.texts):
         expected = reference_answer(text, episode)
-        oracles: dict[tuple[int, tuple[int, ...]], tuple[object, ...]] = {}
+        oracles: dict[Variant, tuple[object, ...]] = {}
         for reader, read, variant in readers:
-            found = read_text(reader, read, text, variant.sizes)
+            found = read_text(reader, read, text, variant)
             wrong = _fault(text, expected, found)
             if isinstance(found, Reject) and not wrong:
                 # Whatever the instruction set, the same refusal to the byte.
                 said = (found.reason, found.line, found.offset, found.field, found.limit)
-                wrong = oracles.setdefault((variant.window_bytes, variant.sizes), said) != said
+                wrong = oracles.setdefault(replace(variant, simd=""), said) != said
             yield Difference(number, variant, expected, found) if wrong else None
 
 
@@ -233,7 +257,7 @@ def dumps(episode: Episode) -> str:
             "schema": episode.schema,
             "definition": episode.definition,
             "limits": episode.limits,
-            "variants": [[v.simd, v.window_bytes, list(v.sizes)] for v in episode.variants],
+            "variants": [[v.simd, v.window_bytes, list(v.sizes), v.in_place] for v in episode.variants],
             "texts": [base64.b64encode(text).decode() for text in episode.texts],
         }
     )
@@ -247,7 +271,7 @@ def load(path: Path) -> Episode:
 def loads(line: str) -> Episode:
     """The episode of `dumps`."""
     given = json.loads(line)
-    variants = tuple(Variant(simd, window, tuple(sizes)) for simd, window, sizes in given["variants"])
+    variants = tuple(Variant(simd, window, tuple(sizes), place) for simd, window, sizes, place in given["variants"])
     texts = tuple(base64.b64decode(text) for text in given["texts"])
     return Episode(given["schema"], given["definition"], given["limits"], variants, texts)
 
@@ -256,10 +280,7 @@ def only(episode: Episode, difference: Difference) -> Episode:
     """The episode up to the difference, and with no more variants than show it."""
     variants = (difference.variant,)
     if isinstance(difference.found, Reject) and isinstance(difference.expected, _Refusal):
-        first = next(
-            v
-            for v in episode.variants
-            if (v.window_bytes, v.sizes) == (difference.variant.window_bytes, difference.variant.sizes)
-        )
+        same = replace(difference.variant, simd="")
+        first = next(v for v in episode.variants if replace(v, simd="") == same)
         variants = (first, difference.variant) if first != difference.variant else variants
     return replace(episode, variants=variants, texts=episode.texts[: difference.text + 1])

@@ -60,9 +60,9 @@ class Episodes:
         return Episode(name, definition, limits, self._variants(rng), texts)
 
     def _variants(self, rng: random.Random) -> tuple[Variant, ...]:
-        """Every instruction set in two windows."""
-        ways = [(rng.choice(_WINDOWS), _sizes(rng)) for _ in range(2)]
-        return tuple(Variant(name, window, sizes) for window, sizes in ways for name in self.sets)
+        """Every instruction set in two windows, and where the text lies."""
+        ways = [(rng.choice(_WINDOWS), _sizes(rng), in_place) for in_place in (False, False, True)]
+        return tuple(Variant(name, *way) for way in ways for name in self.sets)
 
 
 def _sizes(rng: random.Random) -> tuple[int, ...]:

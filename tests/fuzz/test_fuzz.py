@@ -52,6 +52,7 @@ def test_episodes_try_everything(episodes: Episodes) -> None:
     assert {variant.simd for variant in variants} == set(instruction_sets())
     assert {64, 1 << 18} < {variant.window_bytes for variant in variants}
     assert (1,) in {variant.sizes for variant in variants}
+    assert {variant.in_place for variant in variants} == {False, True}
     refused = events = 0
     for episode in some:
         for text in episode.texts:
@@ -94,7 +95,7 @@ def test_a_difference_is_found_made_small_and_played_again(
 
 
 def test_an_episode_survives_being_written_down() -> None:
-    episode = Episode("own", "", "tight", (Variant("scalar", 64, (1, 2)),), (b"\0\xff\n", b"", bytes(range(256))))
+    episode = Episode("own", "", "tight", (Variant("scalar", 64, (1, 2), True),), (b"\0\xff\n", b"", bytes(range(256))))
     assert loads(episodes_of.dumps(episode)) == episode
 
 
@@ -104,10 +105,10 @@ import os
 from fuzz import episode
 right = episode.read_text
 
-def wrong(reader, read, text, sizes):
+def wrong(reader, read, text, variant):
     if b"\\xe2\\x82" in text:
         os.abort()
-    return right(reader, read, text, sizes)
+    return right(reader, read, text, variant)
 
 episode.read_text = wrong
 """
