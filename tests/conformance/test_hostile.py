@@ -135,6 +135,29 @@ def test_100_000_brackets_cost_no_stack() -> None:
             core_fold(text, SYSMON, PROCESS, Limits(depth=1024))
 
 
+@pytest.mark.parametrize("gap", [31, 33, 65, 224, 225, 256, 300, 5_000, 70_000])
+@pytest.mark.parametrize("space", [b" ", b"[]"])
+def test_a_short_record_after_ones_with_long_gaps_between_values(gap: int, space: bytes) -> None:
+    """What is expected of a record is looked for in the next, also where that has ended long before.
+
+    Under AddressSanitizer this also says that nothing is read behind it.
+    """
+    if space == b" ":
+        long = b'{"a":1,' + b" " * gap + b'"b":"c"}\n'
+        short = b'{"a":1,"b":"c"}\n'
+    else:
+        long = b'{"a":1,"%s":[],"b":"c"}\n' % (b"k" * gap)
+        short = b'{"a":1,"k":[],"b":"c"}\n'
+    for text in (long * 3 + short, short * 3 + long + short, long * 3 + short.rstrip(b"\n"), (long + short) * 3):
+        expected = REFERENCE.fold(text, SYSMON, PROCESS, LIMITS)
+        for window_bytes in (64, len(text)):
+            assert core_fold(text, SYSMON, PROCESS, LIMITS, window_bytes) == expected
+        folder = Folder(plan_of(SYSMON, PROCESS))
+        folder.begin()
+        folder.feed(bytes(bytearray(text)))
+        assert folder.finish().counts == expected[1]
+
+
 # --- long records ---------------------------------------------------------------------------------
 
 
