@@ -22,6 +22,7 @@ exception::
 
     reader    what they share   folder    Folder, Deltas             arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
+    probe     what tests ask of tables
 """
 
 import ctypes
@@ -102,6 +103,7 @@ include "core/arrow.pxi"
 include "core/batch.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
+include "core/probe.pxi"
 
 _bind_isal()
 _check_isal()

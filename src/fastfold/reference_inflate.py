@@ -19,6 +19,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _FHCRC, _FEXTRA, _FNAME, _FCOMMENT, _RESERVED = 2, 4, 8, 16, 0xE0
 _PIECE = 1 << 16
+# How far a zstd frame may look back (RFC 8878 asks for as much).
+_ZSTD_WINDOW = 8 << 20
 
 
 def inflate(data: bytes, limits: Limits | None = None) -> bytes:
@@ -107,7 +109,13 @@ def _inflate_frame(data: bytes, start: int, out: bytearray, limits: Limits) -> i
     """Append one zstd frame to `out`; the offset behind it."""
     if not data.startswith(_ZSTD_MAGIC, start):
         raise Reject("bytes after the end of the zstd data", offset=start)
-    inflater = zstandard.ZstdDecompressor().decompressobj()
+    try:
+        window = zstandard.get_frame_parameters(data[start : start + 18]).window_size
+    except zstandard.ZstdError:
+        window = 0  # cut or damaged, which shows below
+    if window > _ZSTD_WINDOW:
+        raise Reject("zstd window too large", offset=start, limit=_ZSTD_WINDOW)
+    inflater = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
     at = start
     while not inflater.eof:
         if at >= len(data):

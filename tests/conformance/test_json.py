@@ -7,40 +7,14 @@ import json
 import pytest
 
 from conformance.cases import ACCEPTED, ACCEPTED_FILES, DIFFERENCES, REFUSED, REFUSED_FILES, Difference
+from conformance.places import LIMITS, PLACES, fold, placed
 from fastfold.errors import Reject
 from fastfold.reference import read_lines
-from fastfold.types import FoldCounts, Limits
 from property.implementations import CORE, IMPLEMENTATIONS, REFERENCE, Implementation
 from property.strategies import PROCESS, SYSMON
 
-LIMITS = Limits()
-# Where a text stands: alone, under a key that the schema wants, and under one that it does not.
-PLACES = {
-    "record": b"%s",
-    "kept": b'{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":11,"Hostname":"h","TargetFilename":%s,'
-    b'"ProcessGuid":"p","UtcTime":"2020-01-01 00:00:00"}',
-    "skipped": b'{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":11,"Hostname":"h","Unwanted":%s,'
-    b'"ProcessGuid":"p","UtcTime":"2020-01-01 00:00:00","TargetFilename":"f"}',
-    "in an array": b'{"TargetFilename":["f",%s],"Unwanted":[[%s]]}',
-    "below": b'{"event_data":{"TargetFilename":%s},"Unwanted":{"x":%s}}',
-}
 IN_PLACE = pytest.mark.parametrize("place", PLACES)
 ALL = pytest.mark.parametrize("kit", IMPLEMENTATIONS, ids=repr)
-
-
-def placed(text: bytes, place: str) -> bytes:
-    form = PLACES[place]
-    return form.replace(b"%s", text)
-
-
-def fold(kit: Implementation, data: bytes) -> tuple[dict[tuple[str, str, str], bytes], FoldCounts] | None:
-    """What a file gives, or ``None`` when it is rejected at the first line."""
-    try:
-        return kit.fold(data, SYSMON, PROCESS, LIMITS)
-    except Reject as reject:
-        if reject.line != 1:
-            raise
-        return None
 
 
 def python_accepts(text: bytes) -> bool:

@@ -70,7 +70,7 @@ def test_the_exceptions_of_length_are_still_needed() -> None:
 
 def test_every_folder_of_tests_has_tests() -> None:
     folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
-    for name in ("unit", "property", "conformance", "integration", "leak", "typing", "repo"):
+    for name in ("unit", "property", "conformance", "fuzz", "integration", "leak", "typing", "repo"):
         assert any(ROOT / "tests" / name in (folder, *folder.parents) for folder in folders), f"tests/{name} is empty"
 
 

@@ -11,8 +11,9 @@
 #include <immintrin.h>
 #endif
 
-/* The scanner reads and writes in whole blocks: text and tokens need this much room behind their end. */
-#define FF_SCAN_PADDING 64
+/* The scanner reads and writes in whole blocks, and a shape is compared as far behind a token as its record was
+ * long there (shape.h): text and tokens need this much room behind their end. */
+#define FF_SCAN_PADDING 256
 
 enum { FF_SCAN_OK = 0, FF_SCAN_CONTROL, FF_SCAN_ESCAPE, FF_SCAN_UNTERMINATED };
 

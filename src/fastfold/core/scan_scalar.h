@@ -15,7 +15,7 @@ static inline void ff_masks_scalar(const uint8_t *block, ff_masks *m)
         for (int j = 0; j < 8; j++)
             eight |= (uint64_t)classes[block[i + j]] << (8 * j);
         /* The product gathers one bit of each of eight bytes in the top byte. */
-        for (int k = 0; eight >> k; k++)
+        for (int k = 0; k < 7; k++)
             *members[k] |= ((eight >> k & 0x0101010101010101ULL) * 0x0102040810204080ULL >> 56) << i;
     }
 }

@@ -60,7 +60,7 @@ FF_SHAPE_FITS(ff_shape_fits_avx2, __attribute__((target("avx2"))))
 
 /* Compare all parts of a shape with a record.
  *
- * text     readable to FF_PART_BYTES behind the record
+ * text     readable to FF_SCAN_PADDING behind the record, which is as far as a part may reach from its token
  * tokens   those of the record, from its first
  * parts, bytes, count   of the shape; FF_PART_BYTES bytes a part
  */

@@ -9,7 +9,8 @@
 cdef bint _init_shapes(Shapes* s) noexcept nogil:
     s.ways = <Shape**> calloc(SHAPE_SETS * SHAPE_WAYS, sizeof(Shape*))
     s.sighted = <uint32_t*> calloc(SHAPE_SIGHTS, sizeof(uint32_t))
-    return s.ways != NULL and s.sighted != NULL
+    # Not even no bytes may be copied from NULL: a shape may have no texts, or no bare values.
+    return s.ways != NULL and s.sighted != NULL and _reserve(&s.scalars, 1) and _reserve(&s.texts, 1)
 
 
 cdef void _free_shapes(Shapes* s) noexcept nogil:
@@ -100,7 +101,8 @@ cdef bint _add_parts(Shapes* s, const uint8_t* text, uint32_t from_token, uint32
     cdef ff_part* part
     cdef uint32_t at = start
     while at < end:
-        if at - start > 0xFFFF or not _reserve(&s.parts, sizeof(ff_part)):
+        # Compared where another record has that token, perhaps its last: no farther than can be read there.
+        if at - start > FF_SCAN_PADDING - FF_PART_BYTES or not _reserve(&s.parts, sizeof(ff_part)):
             return False
         if not _reserve(&s.part_bytes, FF_PART_BYTES):
             return False

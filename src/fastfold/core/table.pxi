@@ -25,8 +25,12 @@ cdef void _clear_table(uint32_t* table, uint32_t mask) noexcept nogil:
 
 # --- pairs ---
 
+cdef uint32_t _pair_home(const Pairs* pairs, uint64_t key) noexcept nogil:
+    return <uint32_t> ff_mix(key ^ _secret[0], _secret[3]) & pairs.mask
+
+
 cdef uint32_t _pair_slot(const Pairs* pairs, uint64_t key) noexcept nogil:
-    cdef uint32_t slot = <uint32_t> ff_mix(key ^ _secret[0], _secret[3]) & pairs.mask
+    cdef uint32_t slot = _pair_home(pairs, key)
     while pairs.table[slot] != 0 and pairs.keys[pairs.table[slot]] != key:
         slot = (slot + 1) & pairs.mask
     return slot
