@@ -65,6 +65,7 @@ cdef enum Status:
     OK = 0
     NO_MEMORY
     # the compressed stream
+    MORE_INPUT          # no fault: the next piece of the file is wanted
     GZIP_HEADER
     GZIP_HEADER_CHECKSUM
     GZIP_DATA
@@ -106,6 +107,16 @@ cdef enum Status:
     PAYLOAD_NUMBER
     PAYLOAD_NOT_CANONICAL
     IDENTITY_DIFFERS
+
+
+cdef enum Place:
+    # Where in a gzip file the next byte is.
+    BEFORE = 0
+    IN_MEMBER
+    AT_TRAILER
+    BETWEEN
+    IN_ZEROS
+    AT_END
 
 
 ctypedef struct Fault:
@@ -474,24 +485,30 @@ cdef class Plan:
 
 @cython.final
 cdef class Inflater:
-    cdef object source
+    cdef object file            # None when all of it is in memory
+    cdef object source          # keeps `data`
     cdef const uint8_t[::1] view
     cdef const uint8_t* data
     cdef size_t size
     cdef size_t at
+    cdef uint64_t base          # of data[0] in the file
+    cdef uint64_t stored        # bytes of the file, if known before they are read
+    cdef bint ended             # nothing of the file comes after `data`
     cdef bint is_gzip
-    cdef bint in_member
-    cdef bint started
+    cdef int place
     cdef void* state
     cdef uint32_t crc
     cdef uint32_t member_bytes
     cdef uint64_t member_start
     cdef uint64_t total
+    cdef uint64_t file_limit
     cdef uint64_t inflated_limit
     cdef uint64_t ratio_limit
     cdef uint64_t ratio_from
     cdef Fault fault
 
+    cdef int _check_stored(self) except -1
+    cdef int _read_more(self) except -1
     cdef Status _some(self, uint8_t* out, size_t wanted, size_t* made) noexcept nogil
 
 

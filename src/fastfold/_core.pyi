@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from io import BufferedReader
 from typing import Any, Literal, final, overload
 
 import numpy
@@ -54,7 +55,7 @@ class ParsePlan(Plan):
 
 @final
 class Inflater:
-    def __new__(cls, data: bytes | bytearray | memoryview, limits: Limits) -> Self: ...
+    def __new__(cls, data: bytes | bytearray | memoryview | BufferedReader, limits: Limits) -> Self: ...
     def plain(self) -> memoryview | None: ...
     def readinto(self, room: bytearray | memoryview) -> int: ...
 

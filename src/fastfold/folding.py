@@ -13,7 +13,7 @@ from pathlib import Path
 
 from fastfold._core import Deltas, Folder, Inflater, Plan, Reader, merge_group
 from fastfold.errors import Reject
-from fastfold.inflate import open_inflater
+from fastfold.inflate import Inflate, open_inflater
 from fastfold.types import FoldCounts, Limits
 
 __all__ = ["Content", "Gatherer", "Identity", "fold_file", "in_file", "merge_into", "read_file"]
@@ -74,10 +74,13 @@ def read_file(reader: Reader, data: Content, limits: Limits) -> None:
         The file cannot be read.
     """
     if isinstance(data, os.PathLike):
-        # One byte more than allowed: enough for the inflater to refuse the file.
         with Path(data).open("rb") as opened:
-            data = opened.read(limits.file_bytes + 1)
-    inflater = open_inflater(data, limits)
+            _read(reader, open_inflater(opened, limits))
+    else:
+        _read(reader, open_inflater(data, limits))
+
+
+def _read(reader: Reader, inflater: Inflate) -> None:
     if isinstance(inflater, Inflater) and (text := inflater.plain()) is not None:
         reader.feed(text)
         return

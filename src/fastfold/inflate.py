@@ -7,6 +7,7 @@ checked: whatever is written on the strength of a file must wait for that 0.
 
 from __future__ import annotations
 
+from io import BufferedReader
 from typing import Protocol
 
 import zstandard
@@ -122,13 +123,13 @@ class ZstdInflater:
             raise Reject("file inflates too far", offset=self._at, limit=self._limits.ratio)
 
 
-def open_inflater(data: bytes | memoryview, limits: Limits) -> Inflate:
+def open_inflater(data: bytes | memoryview | BufferedReader, limits: Limits) -> Inflate:
     """The inflater for a file: zstd or gzip by its first bytes, else plain text.
 
     Parameters
     ----------
-    data : bytes or memoryview
-        The whole file as stored.
+    data : bytes, memoryview or open file
+        The whole file as stored.  A file is read a piece at a time, but for zstd.
     limits : Limits
 
     Raises
@@ -136,6 +137,11 @@ def open_inflater(data: bytes | memoryview, limits: Limits) -> Inflate:
     Reject
         The file is larger than ``limits.file_bytes``.
     """
+    if isinstance(data, BufferedReader):
+        if not data.peek(4).startswith(_ZSTD_MAGIC):
+            return Inflater(data, limits)
+        # One byte more than allowed: enough to refuse the file.
+        data = data.read(limits.file_bytes + 1)
     if bytes(data[:4]) == _ZSTD_MAGIC:
         return ZstdInflater(data, limits)
     return Inflater(data, limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import cast
 
 from fastfold._core import ArrowTable, Batch, Folder, ParsePlan, Parser, Plan, states_table
@@ -12,7 +13,7 @@ from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.folding import Content, Gatherer, Identity, in_file, merge_into, read_file
 from fastfold.given import File, Named, content_of, definition_of, plan_of, schema_of
-from fastfold.inflate import open_inflater
+from fastfold.inflate import Inflate, open_inflater
 from fastfold.recognise import AUTO, HEAD_BYTES, recognise
 from fastfold.schema import FoldDefinition, Schema
 from fastfold.states import State
@@ -53,7 +54,13 @@ def detect_schema(file: File, *, limits: Limits | None = None) -> str:
 
 
 def _recognise(data: Content, limits: Limits) -> str:
-    inflater = open_inflater(data, limits)
+    if isinstance(data, os.PathLike):
+        with Path(data).open("rb") as opened:
+            return _recognise_text(open_inflater(opened, limits))
+    return _recognise_text(open_inflater(data, limits))
+
+
+def _recognise_text(inflater: Inflate) -> str:
     head = bytearray(HEAD_BYTES)
     room = memoryview(head)
     filled = 0

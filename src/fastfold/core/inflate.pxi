@@ -19,6 +19,9 @@ cdef enum:
     ISAL_BLOCK_STATE_AT = 21160
     ISAL_BLOCK_FINISHED = 5
     ISAL_PIECE = 1 << 30           # its counters have 32 bits
+    INPUT_BYTES = 1 << 18          # of a file that is read piece by piece
+    INPUT_LEAST = 1024             # enough for most headers
+    INPUT_KEPT = 16                # behind the place: what ISA-L may give back
 
 ctypedef struct IsalHead:
     uint8_t* next_out
@@ -92,31 +95,58 @@ cdef Status _skip_header(const uint8_t* data, size_t size, size_t start, size_t*
     return OK
 
 
+cdef Status _end_member(Inflater self) noexcept nogil:
+    """Check the length and the CRC behind the data of a member."""
+    if self.at + 8 > self.size:
+        return GZIP_TRUNCATED if self.ended else MORE_INPUT
+    if ff_load32(self.data + self.at) != self.crc or ff_load32(self.data + self.at + 4) != self.member_bytes:
+        return GZIP_CHECKSUM
+    self.at += 8
+    self.place = BETWEEN
+    return OK
+
+
+cdef Status _begin_member(Inflater self) noexcept nogil:
+    """Read the header of the next member; at the end of the file, place is AT_END."""
+    cdef Status status
+    if not self.ended and self.size - self.at < INPUT_LEAST:
+        return MORE_INPUT
+    if self.place == BETWEEN and (self.at == self.size or self.data[self.at] == 0):
+        self.place = IN_ZEROS
+    if self.place == IN_ZEROS:
+        while self.at < self.size and self.data[self.at] == 0:
+            self.at += 1
+        if self.at < self.size:
+            return GZIP_TRAILING
+        if not self.ended:
+            return MORE_INPUT
+        self.place = AT_END
+        return OK
+    if self.place == BETWEEN and (self.at + 1 >= self.size or ff_load16(self.data + self.at) != 0x8B1F):
+        return GZIP_TRAILING
+    self.member_start = self.base + self.at
+    status = _skip_header(self.data, self.size, self.at, &self.at)
+    if status != OK:
+        return MORE_INPUT if status == GZIP_TRUNCATED and not self.ended else status
+    _isal_init(self.state)
+    self.place = IN_MEMBER
+    self.crc = 0
+    self.member_bytes = 0
+    return OK
+
+
 cdef Status _inflate_some(Inflater self, uint8_t* out, size_t room, size_t* made) noexcept nogil:
-    """Fill `out` as far as the data goes; 0 bytes made means the verified end."""
+    """Fill `out` as far as the input goes; 0 bytes made with OK means the verified end."""
     cdef IsalHead* head = <IsalHead*> self.state
     cdef Status status
     cdef size_t piece
     made[0] = 0
-    while made[0] < room:
-        if not self.in_member:
-            if self.started and self.at == self.size:
-                return OK
-            if self.started and self.data[self.at] == 0:
-                while self.at < self.size and self.data[self.at] == 0:
-                    self.at += 1
-                return OK if self.at == self.size else GZIP_TRAILING
-            if self.started and (self.at + 1 >= self.size or ff_load16(self.data + self.at) != 0x8B1F):
-                return GZIP_TRAILING
-            self.started = True
-            self.member_start = self.at
-            status = _skip_header(self.data, self.size, self.at, &self.at)
+    while made[0] < room and self.place != AT_END:
+        if self.place != IN_MEMBER:
+            status = _end_member(self) if self.place == AT_TRAILER else _begin_member(self)
             if status != OK:
                 return status
-            _isal_init(self.state)
-            self.in_member = True
-            self.crc = 0
-            self.member_bytes = 0
+            continue
         head.next_in = self.data + self.at
         head.avail_in = <uint32_t> min(self.size - self.at, <size_t> ISAL_PIECE)
         head.next_out = out + made[0]
@@ -131,15 +161,18 @@ cdef Status _inflate_some(Inflater self, uint8_t* out, size_t room, size_t* made
         if _isal_finished(self.state):
             # Whole bytes that it took in beyond the end are given back.
             self.at -= head.read_in_length // 8
-            if self.at + 8 > self.size:
-                return GZIP_TRUNCATED
-            if ff_load32(self.data + self.at) != self.crc or ff_load32(self.data + self.at + 4) != self.member_bytes:
-                return GZIP_CHECKSUM
-            self.at += 8
-            self.in_member = False
+            self.place = AT_TRAILER
         elif piece == 0 and self.at == self.size:
-            return GZIP_TRUNCATED
+            return GZIP_TRUNCATED if self.ended else MORE_INPUT
     return OK
+
+
+cdef size_t _stored_bytes(file) except? 0:
+    """Size of a file, as far as it can be told before it is read."""
+    try:
+        return os.fstat(file.fileno()).st_size
+    except (AttributeError, OSError):
+        return 0
 
 
 @cython.final
@@ -148,8 +181,9 @@ cdef class Inflater:
 
     Parameters
     ----------
-    data : buffer
-        The whole file as stored: gzip by its first two bytes, else plain text.
+    data : buffer or binary file
+        The whole file as stored, or where to read it from (``readinto``), a piece at a time: gzip by its first two
+        bytes, else plain text.
     limits : Limits
 
     Raises
@@ -159,15 +193,23 @@ cdef class Inflater:
     """
 
     def __cinit__(self, data, limits):
-        self.source = data
-        self.view = memoryview(data).cast("B") if len(data) else None
-        self.size = len(data)
-        self.data = &self.view[0] if self.size else NULL
         self.inflated_limit = limits.inflated_bytes
         self.ratio_limit = limits.ratio
         self.ratio_from = limits.ratio_from_bytes
-        if self.size > limits.file_bytes:
-            raise Reject("file too large", offset=limits.file_bytes, limit=limits.file_bytes)
+        self.file_limit = limits.file_bytes
+        self.place = BEFORE
+        self.ended = not hasattr(data, "readinto")
+        if self.ended:
+            self.source = data
+            self.view = memoryview(data).cast("B") if len(data) else None
+            self.size = len(data)
+            self.data = &self.view[0] if self.size else NULL
+            self._check_stored()
+        else:
+            self.file = data
+            self.stored = _stored_bytes(data)
+            while not self.ended and self.size < 2:
+                self._read_more()
         self.is_gzip = self.size >= 2 and self.data[0] == 0x1F and self.data[1] == 0x8B
         if self.is_gzip:
             self.state = calloc(1, ISAL_STATE_ROOM)
@@ -177,8 +219,35 @@ cdef class Inflater:
     def __dealloc__(self):
         free(self.state)
 
+    cdef int _check_stored(self) except -1:
+        if self.base + self.size > self.file_limit:
+            raise Reject("file too large", offset=self.file_limit, limit=self.file_limit)
+        return 0
+
+    cdef int _read_more(self) except -1:
+        """Read the next piece of the file behind what is still to be inflated."""
+        cdef size_t kept = self.at - min(self.at, <size_t> INPUT_KEPT)
+        cdef size_t room = max(2 * (self.size - kept), <size_t> INPUT_BYTES)
+        cdef uint8_t[::1] piece
+        fresh = self.source
+        if fresh is None or <size_t> len(fresh) < room:
+            fresh = bytearray(room)
+        piece = fresh
+        if self.size > kept:
+            memmove(&piece[0], self.data + kept, self.size - kept)
+        self.base += kept
+        self.at -= kept
+        self.size -= kept
+        self.source = fresh
+        self.view = piece
+        self.data = &piece[0]
+        count = self.file.readinto(memoryview(fresh)[self.size :])
+        self.size += count
+        self.ended = count == 0
+        return self._check_stored()
+
     def plain(self):
-        """The whole file where it lies, if it is plain text.
+        """The whole file where it lies, if it is plain text in memory.
 
         Returns
         -------
@@ -189,7 +258,7 @@ cdef class Inflater:
         Reject
             Larger than a limit.
         """
-        if self.is_gzip:
+        if self.is_gzip or self.file is not None:
             return None
         if self.size > self.inflated_limit:
             raise Reject("inflated file too large", offset=self.inflated_limit, limit=self.inflated_limit)
@@ -218,8 +287,14 @@ cdef class Inflater:
         if wanted == 0:
             raise ValueError("no room to inflate into")
         # `out` and `self.view` keep both buffers alive; the caller must not touch `room` meanwhile.
-        with nogil:
-            self.fault.status = self._some(&out[0], wanted, &made)
+        while True:
+            with nogil:
+                self.fault.status = self._some(&out[0], wanted, &made)
+            if self.fault.status != MORE_INPUT:
+                break
+            self._read_more()
+            if made:
+                return made
         if self.fault.status != OK:
             raise _reject_of(&self.fault)
         return made
@@ -232,14 +307,20 @@ cdef class Inflater:
             made[0] = min(wanted, self.size - self.at)
             if made[0]:
                 memcpy(out, self.data + self.at, made[0])
+            elif not self.ended:
+                status = MORE_INPUT
             self.at += made[0]
         self.total += made[0]
-        self.fault.offset = self.member_start if status in (GZIP_HEADER, GZIP_HEADER_CHECKSUM) else self.at
+        self.fault.offset = self.base + self.at
+        if status in (GZIP_HEADER, GZIP_HEADER_CHECKSUM):
+            self.fault.offset = self.member_start
         self.fault.limit = 0
-        if status == OK and self.total > self.inflated_limit:
+        if status != OK and status != MORE_INPUT:
+            return status
+        if self.total > self.inflated_limit:
             self.fault.limit = self.inflated_limit
             return INFLATED_TOO_LARGE
-        if status == OK and self.total > self.ratio_from and self.total > self.ratio_limit * self.size:
+        if self.total > self.ratio_from and self.total > self.ratio_limit * max(self.stored, self.base + self.size):
             self.fault.limit = self.ratio_limit
             return RATIO_TOO_LARGE
         return status
