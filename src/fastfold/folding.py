@@ -10,9 +10,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
 
 from fastfold._core import (
     ArrowTable,
@@ -30,27 +28,17 @@ from fastfold._core import (
 from fastfold._core import decode as _decode
 from fastfold._core import encode as _encode
 from fastfold.errors import Reject
+from fastfold.given import File, Named, definition_of, load_file, plan_of, schema_of
 from fastfold.inflate import open_inflater
 from fastfold.recognise import AUTO, HEAD_BYTES, recognise
-from fastfold.schema import FoldDefinition, Schema, load_definition, load_schema
+from fastfold.schema import FoldDefinition, Schema
 from fastfold.states import State
 from fastfold.types import FoldCounts, Limits
 
-__all__ = ["File", "Readable", "States", "decode", "detect_schema", "encode", "fold", "fold_file", "merge", "parse"]
+__all__ = ["States", "decode", "detect_schema", "encode", "fold", "fold_file", "merge", "parse"]
 
-
-class Readable(Protocol):
-    """A file opened for reading bytes."""
-
-    def read(self, size: int, /) -> bytes:
-        """At most `size` bytes."""
-
-
-File = bytes | bytearray | memoryview | str | os.PathLike[str] | Readable
-"""One batch file: its content as stored (gzip, zstd or plain NDJSON), its path, or the open file."""
 
 Identity = tuple[str, str, str]
-Named = str | os.PathLike[str]
 
 _LOG = logging.getLogger(__name__)
 
@@ -101,20 +89,6 @@ def _read(reader: Reader, data: bytes | memoryview, limits: Limits) -> None:
         reader.advance(count)
 
 
-def _load(file: File, limits: Limits) -> tuple[bytes | memoryview, str]:
-    """The content of a file, and its name for an error."""
-    if isinstance(file, (bytes, bytearray, memoryview)):
-        return (file if isinstance(file, bytes) else memoryview(file)), ""
-    # One byte more than allowed: enough for the inflater to refuse the file.
-    if isinstance(file, (str, os.PathLike)):
-        with Path(file).open("rb") as opened:
-            return opened.read(limits.file_bytes + 1), os.fspath(file)
-    data = file.read(limits.file_bytes + 1)
-    if not isinstance(data, bytes):
-        raise TypeError(f"the file gives {type(data).__name__}, not bytes: open it with mode 'rb'")
-    return data, str(getattr(file, "name", ""))
-
-
 def detect_schema(file: File, *, limits: Limits | None = None) -> str:
     r"""Name of the schema of this package whose records a file holds, told from the first of them.
 
@@ -139,7 +113,7 @@ def detect_schema(file: File, *, limits: Limits | None = None) -> str:
     'sysmon'
     """
     limits = limits or Limits()
-    data, name = _load(file, limits)
+    data, name = load_file(file, limits)
     with _named(name):
         return _recognise(data, limits)
 
@@ -161,9 +135,7 @@ def _schema_of(schema: Named | Schema, data: bytes | memoryview, limits: Limits)
     if schema == AUTO:
         schema = _recognise(data, limits)
         _LOG.info("recognised the format %s", schema)
-    if isinstance(schema, str) and schema.isidentifier():
-        return _shipped_schema(schema)
-    return schema if isinstance(schema, Schema) else load_schema(schema)
+    return schema_of(schema)
 
 
 class States:
@@ -199,7 +171,7 @@ class States:
     def __init__(self, definition: FoldDefinition, payloads: dict[Identity, bytes], counts: FoldCounts) -> None:
         self.definition = definition
         self.counts = counts
-        self._plan = _plan_of(definition)
+        self._plan = plan_of(definition)
         self._payloads = payloads
 
     def __repr__(self) -> str:
@@ -298,7 +270,7 @@ def parse(file: File, schema: Named | Schema = "sysmon", *, limits: Limits | Non
     array(['C:\\x.exe'], dtype=object)
     """
     limits = limits or Limits()
-    data, name = _load(file, limits)
+    data, name = load_file(file, limits)
     with _named(name):
         parser = Parser(ParsePlan(_schema_of(schema, data, limits), limits))
         _read(parser, data, limits)
@@ -347,13 +319,13 @@ def fold(
     {'process_end': 2}
     """
     limits = limits or Limits()
-    definition = _definition_of(definition)
+    definition = definition_of(definition)
     plan = Plan(None, definition, limits)
     folders: dict[str, Folder] = {}
     payloads: dict[Identity, bytes] = {}
     counts = FoldCounts()
     for file in _each(files):
-        data, name = _load(file, limits)
+        data, name = load_file(file, limits)
         with _named(name):
             used = _schema_of(schema, data, limits)
         if used.name not in folders:
@@ -395,7 +367,7 @@ def merge(first: States, *others: States) -> States:
     ...     merge(*pool.map(fold, [b"", b"{}"])).counts.records
     1
     """
-    plan = _plan_of(first.definition)
+    plan = plan_of(first.definition)
     payloads, counts = first.payloads, first.counts
     for other in others:
         if other.definition != first.definition:
@@ -441,7 +413,7 @@ def encode(state: State, definition: Named | FoldDefinition = "process") -> byte
     CorruptValue
         The state is none that a fold gives.
     """
-    return _encode(_payload_plan(definition), state)
+    return _encode(plan_of(definition), state)
 
 
 def decode(payload: bytes, definition: Named | FoldDefinition = "process") -> State:
@@ -460,26 +432,4 @@ def decode(payload: bytes, definition: Named | FoldDefinition = "process") -> St
     ------
     CorruptValue
     """
-    return _decode(_payload_plan(definition), payload)
-
-
-def _payload_plan(definition: Named | FoldDefinition) -> Plan:
-    return _plan_of(_definition_of(definition))
-
-
-@lru_cache(maxsize=16)
-def _plan_of(definition: FoldDefinition) -> Plan:
-    return Plan(None, definition, Limits())
-
-
-# What ships with the package is read once; a file may change.
-
-
-def _definition_of(definition: Named | FoldDefinition) -> FoldDefinition:
-    if isinstance(definition, str) and definition.isidentifier():
-        return _shipped_definition(definition)
-    return definition if isinstance(definition, FoldDefinition) else load_definition(definition)
-
-
-_shipped_schema = lru_cache(load_schema)
-_shipped_definition = lru_cache(load_definition)
+    return _decode(plan_of(definition), payload)

@@ -19,7 +19,7 @@ LAYERS = (
     "schema",
     "recognise reference_inflate reference_records states topology transaction",
     "_core generate_records reference show",
-    "generate_shapes inflate source fetch commit",
+    "generate_shapes given inflate source fetch commit",
     "folding generate keeper",
     "parquet pipeline",
     "worker",
