@@ -19,7 +19,7 @@ def use_simd(name=None):
 
     Parameters
     ----------
-    name : {"avx512", "avx2", "scalar"}, optional
+    name : {"avx512", "avx2", "neon", "scalar"}, optional
         The best this machine has when left out.
 
     Returns
@@ -34,14 +34,14 @@ def use_simd(name=None):
     """
     global _scan, _shape_fits, _simd_name
     cdef ff_scan_fn found
-    for candidate in (name,) if name else ("avx512", "avx2", "scalar"):
+    for candidate in (name,) if name else ("avx512", "avx2", "neon", "scalar"):
         found = ff_scan_named(candidate.encode())
         if found != NULL:
             _scan = found
             _shape_fits = ff_shape_fits_for(candidate.encode())
             _simd_name = candidate
             return candidate
-    raise ConfigError(f"FASTFOLD_SIMD is {name!r}: not on this machine, or not one of avx512, avx2, scalar")
+    raise ConfigError(f"FASTFOLD_SIMD is {name!r}: not on this machine, or not one of avx512, avx2, neon, scalar")
 
 
 def simd():
