@@ -65,8 +65,8 @@ def block(results: Path) -> str:
         "",
         *(textwrap.fill(f"- {said}", 120, subsequent_indent="  ") for said in [*report.losses(), *_others(results)]),
         "",
-        "[bench/README.md](bench/README.md) says what each does; [bench/results](bench/results/whole-job.md) has all contenders, "
-        "versions and single figures.",
+        "[bench/README.md](bench/README.md) says what each does; [all contenders](bench/results/whole-job.md), versions",
+        "and single figures are in `bench/results`.",
     ]
     return "\n".join(lines) + "\n"
 
