@@ -65,7 +65,7 @@ def block(results: Path) -> str:
         "",
         *(textwrap.fill(f"- {said}", 120, subsequent_indent="  ") for said in [*report.losses(), *_others(results)]),
         "",
-        "[bench/README.md](bench/README.md) says what each does; [all contenders](bench/results/whole-job.md), versions",
+        "[bench/README.md](bench/README.md) says what each does; [all ways](bench/results/whole-job.md), versions",
         "and single figures are in `bench/results`.",
     ]
     return "\n".join(lines) + "\n"
