@@ -14,18 +14,13 @@ Every batch request may fail for some entries and still answer 200: each reply's
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from fastfold.clients import find_dead_letter_url, make_client, translated
 from fastfold.config import Settings
-from fastfold.errors import ConfigError, Reject, Unavailable
+from fastfold.errors import ConfigError, Reject
 from fastfold.text import escape
 
 __all__ = ["BATCH_MESSAGES", "Message", "Queue", "SqsClient", "connect_queue"]
@@ -39,11 +34,7 @@ ATTRIBUTES = 10
 REASON_CHARACTERS = 256
 """Longest text of a reason."""
 
-_CONNECT_TIMEOUT_S = 2.0
 _REPLY_TIMEOUT_S = 5.0
-_REQUEST_TRIES = 3
-
-_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _SERVER = "SQS"
 
 
@@ -113,7 +104,7 @@ class Queue:
         ------
         Unavailable
         """
-        with _translated():
+        with translated(_SERVER):
             reply = self._receiver.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(most, BATCH_MESSAGES),
@@ -136,7 +127,7 @@ class Queue:
         failed: list[Message] = []
         for batch in _batches(messages):
             entries = [{"Id": str(index), "ReceiptHandle": message.receipt} for index, message in enumerate(batch)]
-            with _translated():
+            with translated(_SERVER):
                 reply = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
             failed += _failed(reply, batch)
         return failed
@@ -154,7 +145,7 @@ class Queue:
                 {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": hidden_s}
                 for index, message in enumerate(batch)
             ]
-            with _translated():
+            with translated(_SERVER):
                 reply = self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
             failed += _failed(reply, batch)
         return failed
@@ -177,7 +168,7 @@ class Queue:
         reasons = _reasons(error, file, self._url)
         kept = [(name, value) for name, value in sorted(message.attributes.items()) if name not in reasons]
         attributes = dict(kept[: ATTRIBUTES - len(reasons)]) | reasons
-        with _translated():
+        with translated(_SERVER):
             self._client.send_message(
                 QueueUrl=self._dead_letter_url, MessageBody=message.body, MessageAttributes=attributes
             )
@@ -193,10 +184,16 @@ def connect_queue(settings: Settings) -> Queue:
     ConfigError
         If there is no such queue, no region, or no dead-letter queue.
     """
-    receiver = _client(settings, settings.wait_s + _REPLY_TIMEOUT_S)
-    client = _client(settings, _REPLY_TIMEOUT_S)
-    found_url = _find_dead_letter_url(client, settings.queue_url)
+    # The receiver alone; the keeper, and every slot that parks.
+    receiver = make_client(settings, "sqs", reply_timeout_s=settings.wait_s + _REPLY_TIMEOUT_S, connections=1)
+    client = make_client(settings, "sqs", reply_timeout_s=_REPLY_TIMEOUT_S, connections=settings.file_slots + 1)
+    found_url = find_dead_letter_url(client, settings.queue_url)
     dead_letter_url = settings.dead_letter_url or found_url
+    if settings.poison == "redrive" and not found_url:
+        raise ConfigError(
+            f"queue {settings.queue_url} has no redrive policy, so with --poison redrive (FASTFOLD_POISON)"
+            " a message that cannot be applied would come back for ever"
+        )
     if not dead_letter_url:
         raise ConfigError(
             f"queue {settings.queue_url} has no redrive policy, and --dead-letter-url"
@@ -210,48 +207,6 @@ def connect_queue(settings: Settings) -> Queue:
         visibility_s=settings.visibility_s,
         wait_s=settings.wait_s,
     )
-
-
-def _find_dead_letter_url(client: SqsClient, queue_url: str) -> str:
-    """URL of the queue that the redrive policy names, empty without one.  Shows too that SQS answers."""
-    with _translated():
-        reply = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
-        policy = reply.get("Attributes", {}).get("RedrivePolicy")
-        if policy is None:
-            return ""
-        *_, account, name = json.loads(policy)["deadLetterTargetArn"].split(":")
-        return str(client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
-
-
-def _client(settings: Settings, reply_timeout_s: float) -> SqsClient:
-    config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=reply_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": _REQUEST_TRIES},
-        # The receiver, the keeper, and every slot that parks.
-        max_pool_connections=settings.file_slots + 2,
-    )
-    try:
-        client: SqsClient = boto3.client(
-            "sqs", region_name=settings.region or None, endpoint_url=settings.endpoint_url or None, config=config
-        )
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"SQS client: {error}") from None
-    return client
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Errors of botocore as errors of ours."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _NO_QUEUE:
-            raise ConfigError(f"SQS: there is no such queue: {error}") from None
-        raise Unavailable(_SERVER, str(error)) from None
-    except BotoCoreError as error:
-        raise Unavailable(_SERVER, str(error)) from None
 
 
 def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:

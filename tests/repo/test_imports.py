@@ -13,9 +13,9 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "clihelp errors exits generate_words text types",
+    "errors exits generate_words text types",
     "config demo_screen local logs metrics notification progress reference_times retry schema_types store tables",
-    "breaker definition_read health ledger resp schema_read",
+    "breaker clients clihelp definition_read health ledger resp schema_read",
     "schema",
     "recognise reference_inflate reference_records states topology transaction",
     "_core generate_records reference show",
@@ -42,8 +42,8 @@ KNOW_STAGES = {"pipeline", "assembly", "podcmd", "worker", "keeper", "folding", 
 # Packages that only some modules may import.  A pool of `concurrent.futures` takes its way to start
 # processes from multiprocessing; nothing else of it is used there.
 ONLY_IN = {
-    "boto3": {"source", "fetch", "demo"},
-    "botocore": {"source", "fetch", "demo"},
+    "boto3": {"clients", "demo"},
+    "botocore": {"clients", "fetch", "demo"},
     "redis": {"commit", "inspect"},
     "hiredis": {"resp"},
     "multiprocessing": {"supervisor", "foldpool"},
