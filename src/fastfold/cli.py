@@ -19,6 +19,7 @@ from fastfold.clihelp import HelpGroup, needs, setting_options
 from fastfold.config import SETTINGS, load
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
+from fastfold.replaycmd import replay
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
@@ -350,6 +351,7 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(replay)
 
 
 @cli.command()

@@ -1,4 +1,4 @@
-r"""What commands share: flags for settings, modules that need an extra, and help texts as they are written here.
+r"""What commands share: flags for settings, times, modules that need an extra, and help texts as they are written here.
 
 click keeps the lines of a paragraph that begins with a backspace character, written ``\b``.  Docstrings
 with backslashes are raw, so in them it is two characters: both commands and groups put it right.
@@ -6,7 +6,9 @@ with backslashes are raw, so in them it is two characters: both commands and gro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
+from datetime import datetime, timezone
 from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeVar
@@ -15,10 +17,14 @@ import click
 
 from fastfold.config import SETTINGS, Setting
 from fastfold.errors import StopError
+from fastfold.text import escape
 
-__all__ = ["HelpCommand", "HelpGroup", "MissingExtraError", "needs", "setting_options"]
+__all__ = ["HelpCommand", "HelpGroup", "MissingExtraError", "Moment", "moment", "needs", "setting_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
+
+_MS_PER_SECOND = 1000
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _EXTRAS = {
     "worker": ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client"),
@@ -104,3 +110,31 @@ def _help(setting: Setting) -> str:
     elif setting.default not in ("", ()):
         text += f" Default: {setting.default}."
     return f"{text} [{setting.environment}]"
+
+
+Moment = Callable[[int], int]
+"""A time that may depend on what time it is: from now to then, both in milliseconds since 1970 UTC."""
+
+
+def moment(context: click.Context, param: click.Parameter, value: str | None) -> Moment | None:
+    """Read a time, absolute or counted back from now; a callback of click.
+
+    Raises
+    ------
+    BadParameter
+        If it is neither.
+    """
+    if value is None:
+        return None
+    back = re.fullmatch(r"(\d{1,9})([smhd])", value)
+    if back:
+        back_ms = int(back[1]) * _UNIT_S[back[2]] * _MS_PER_SECOND
+        return lambda now_ms: now_ms - back_ms
+    try:
+        # Before Python 3.11 the Z is not read.
+        then = datetime.fromisoformat(re.sub(r"[Zz]\Z", "+00:00", value))
+    except ValueError:
+        shown = escape(value, 80)
+        raise click.BadParameter(f"{shown!r} is no time like 2026-03-04T12:00:00Z, 2026-03-04 or 6h (ago)") from None
+    time_ms = round((then if then.tzinfo else then.replace(tzinfo=timezone.utc)).timestamp() * _MS_PER_SECOND)
+    return lambda now_ms: time_ms
