@@ -17,6 +17,7 @@ import click
 from fastfold import __version__
 from fastfold.clihelp import HelpGroup, needs, setting_options
 from fastfold.config import SETTINGS, load
+from fastfold.dlqcmd import dlq
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
 from fastfold.replaycmd import replay
@@ -352,6 +353,7 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 cli.add_command(schema)
 cli.add_command(definition)
 cli.add_command(replay)
+cli.add_command(dlq)
 
 
 @cli.command()

@@ -31,7 +31,7 @@ _MEANINGS = {
     Exit.SQS: "SQS or S3 cannot be reached",
     Exit.NOT_FOUND: "nothing was found: no such host, process, key, object or message",
     Exit.CORRUPT: "a value in Redis is not one of ours, or damaged",
-    Exit.FAILED: "a child process died, or did not do its work in time",
+    Exit.FAILED: "not all was done: a child process died or was too slow, or a message could not be moved",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 

@@ -1,13 +1,7 @@
 """The queue: receive messages, hide them longer, delete them, hand them back or park them.
 
 A message that cannot be applied is parked: it is sent to the dead-letter queue with the reason as
-attributes, and deleted only after that has succeeded.  The attributes of a parked message::
-
-    Reason       what is wrong, in at most 256 characters, control characters escaped
-    ErrorType    class of the error
-    SourceQueue  URL of the queue it came from
-    File         the object at fault, where one is known
-    Line, Offset the place in it, where known (`fastfold.errors.Reject` says what they count)
+attributes (`fastfold.parking`), and deleted only after that has succeeded.
 
 Every batch request may fail for some entries and still answer 200: each reply's `Failed` is read.
 """
@@ -20,8 +14,8 @@ from typing import Any, Protocol
 
 from fastfold.clients import find_dead_letter_url, make_client, translated
 from fastfold.config import Settings
-from fastfold.errors import ConfigError, Reject
-from fastfold.text import escape
+from fastfold.errors import ConfigError
+from fastfold.parking import reasons_of
 
 __all__ = ["BATCH_MESSAGES", "Message", "Queue", "SqsClient", "connect_queue"]
 
@@ -30,9 +24,6 @@ BATCH_MESSAGES = 10
 
 ATTRIBUTES = 10
 """Most attributes of a message."""
-
-REASON_CHARACTERS = 256
-"""Longest text of a reason."""
 
 _REPLY_TIMEOUT_S = 5.0
 _SERVER = "SQS"
@@ -165,7 +156,7 @@ class Queue:
         ------
         Unavailable
         """
-        reasons = _reasons(error, file, self._url)
+        reasons = reasons_of(error, file, self._url)
         kept = [(name, value) for name, value in sorted(message.attributes.items()) if name not in reasons]
         attributes = dict(kept[: ATTRIBUTES - len(reasons)]) | reasons
         with translated(_SERVER):
@@ -216,30 +207,3 @@ def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 
 def _failed(reply: Mapping[str, Any], batch: Sequence[Message]) -> list[Message]:
     return [batch[int(entry["Id"])] for entry in reply.get("Failed", ())]
-
-
-def _reasons(error: Exception, file: str | None, queue_url: str) -> dict[str, Any]:
-    reasons = {
-        "Reason": _text(str(error), REASON_CHARACTERS),
-        "ErrorType": _text(type(error).__name__),
-        "SourceQueue": _text(queue_url),
-    }
-    place = error if isinstance(error, Reject) else None
-    name = (place.file if place is not None else None) or file
-    if name:
-        reasons["File"] = _text(name)
-    if place is not None and place.line is not None:
-        reasons["Line"] = _number(place.line)
-    if place is not None and place.offset is not None:
-        reasons["Offset"] = _number(place.offset)
-    return reasons
-
-
-def _text(text: str, width: int | None = None) -> dict[str, str]:
-    # SQS refuses an empty value, and the two noncharacters that XML refuses.
-    shown = escape(text, width).replace("\ufffe", "?").replace("\uffff", "?")
-    return {"DataType": "String", "StringValue": shown or "-"}
-
-
-def _number(number: int) -> dict[str, str]:
-    return {"DataType": "Number", "StringValue": str(number)}
