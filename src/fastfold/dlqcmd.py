@@ -319,7 +319,8 @@ def _say_errors(errors: Counter[str]) -> None:
         _say("no messages")
         return
     kinds = ", ".join(f"{number:,} {error}" for error, number in errors.most_common())
-    _say(f"{sum(errors.values()):,} messages: {kinds}")
+    count = sum(errors.values())
+    _say(f"{count:,} {'message' if count == 1 else 'messages'}: {kinds}")
 
 
 def _print(lines: Iterable[str]) -> None:

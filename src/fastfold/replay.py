@@ -66,8 +66,12 @@ class OutsideWindow(StopError):
         super().__init__(
             f"refused: {census.outside:,} of {census.count:,} objects are older than the window of the ledger"
             f" ({window_s:,} s): oldest {_shown(census.oldest_ms)}, newest of them {_shown(census.newest_outside_ms)}\n"
-            f"  workers would park them as late; take those within it with --since {first},\n"
-            "  or rebuild all in a key space that is new with --into NAMESPACE"
+            "  workers would park them as late; rebuild all in a key space that is new with --into NAMESPACE"
+            + (
+                f",\n  or take only those within the window with --since {first}"
+                if census.outside < census.count
+                else ""
+            )
         )
         self.outside = census.outside
         self.count = census.count
