@@ -8,7 +8,7 @@ import pytest
 
 from fakes import client_error
 from fastfold.errors import ConfigError, Unavailable
-from fastfold.listing import Listed
+from fastfold.listing import Listed, Lister
 from fastfold.notification import parse_body
 from fastfold.replay import Replay, replay, write_body
 from fastfold.sender import Sender
@@ -141,3 +141,24 @@ def test_a_rate_is_kept_on_average_and_without_bursts(rate: float, sizes: list[i
     assert [len(request) for request in queue.requests] == sizes
     assert clock.now == pytest.approx(seconds)
     assert steps.done[-1] == sender.sent == 25
+
+
+def test_a_listing_names_the_owner_in_every_request() -> None:
+    requests: list[dict[str, Any]] = []
+
+    class S3:
+        def list_object_versions(self, **request: Any) -> Any:
+            requests.append(request)
+            return {"ResponseMetadata": {"HTTPHeaders": {"date": "Thu, 01 Jan 2026 00:00:00 GMT"}}}
+
+        def get_paginator(self, name: str) -> Any:
+            return self
+
+        def paginate(self, **request: Any) -> Any:
+            requests.append(request)
+            return [{}]
+
+    lister = Lister(S3(), "logs", "123456789012")
+    assert lister.now_ms("a/") == 1_767_225_600_000
+    assert list(lister.versions("a/")) == []
+    assert [(one["ExpectedBucketOwner"], one["Prefix"]) for one in requests] == [("123456789012", "a/")] * 2
