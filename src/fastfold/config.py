@@ -78,6 +78,8 @@ class Setting:
         URL schemes allowed, where the value is a URL.
     without : str
         Characters that a text may not hold.
+    digits : int
+        How many digits a text consists of, where it is such a number; 0: any text.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ()
     without: str = ""
+    digits: int = 0
 
     @property
     def flag(self) -> str:
@@ -111,6 +114,8 @@ class Setting:
             return " or ".join(self.choices)
         if self.schemes:
             return " or ".join(f"{scheme}://..." for scheme in self.schemes)
+        if self.digits:
+            return f"{self.digits} digits"
         return ""
 
     def parse(self, raw: object) -> Any:
@@ -141,6 +146,8 @@ class Setting:
             return f"{value!r} is not {self.allowed}"
         elif self.schemes and value:
             return self._url_fault(value)
+        elif self.digits and value and not (value.isascii() and value.isdigit() and len(value) == self.digits):
+            return f"{value!r} is not {self.allowed}"
         elif any(character in value for character in self.without):
             return f"{value!r} holds one of {' '.join(self.without)}"
         return None
@@ -198,6 +205,18 @@ class Settings:
         schemes=("https", "http"),
     )
     region: str = _setting("", "queue", "AWS region; empty: as the AWS environment and profile say")
+    bucket_owner: str = _setting(
+        "",
+        "queue",
+        "AWS account that must own the buckets, 12 digits; S3 refuses the others; empty: not asked",
+        digits=12,
+    )
+    poison: str = _setting(
+        "park",
+        "queue",
+        "a message that cannot be applied is parked with the reason, or left to the redrive policy of the queue",
+        choices=("park", "redrive"),
+    )
     endpoint_url: str = _setting(
         "", "queue", "endpoint of S3 and SQS instead of those of AWS, for tests", schemes=("https", "http")
     )
@@ -282,7 +301,12 @@ SETTINGS: tuple[Setting, ...] = tuple(_describe())
 """Every setting, by group in the order of the documentation."""
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collection[str] = tuple(GROUPS)) -> Settings:
+def load(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    groups: Collection[str] = tuple(GROUPS),
+    names: Collection[str] | None = None,
+) -> Settings:
     """Settings from flags, environment and defaults, in this order.
 
     Parameters
@@ -293,6 +317,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collec
         The environment; an empty text is as good as none.
     groups : collection of str
         Groups that the command uses: what these require must be there, others are not read.
+    names : collection of str, optional
+        Only these settings of the groups.
 
     Returns
     -------
@@ -306,7 +332,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collec
     values: dict[str, Any] = {}
     faults: list[str] = []
     for setting in SETTINGS:
-        if setting.group not in groups:
+        if setting.group not in groups or (names is not None and setting.name not in names):
             continue
         raw = flags.get(setting.name)
         if raw is None:

@@ -34,11 +34,12 @@ from fastfold.exits import Exit
 from fastfold.foldcmd import find_files
 from fastfold.foldpool import hold_interrupts
 from fastfold.generate import Corpus, write
-from fastfold.inspect import Query, Reader
+from fastfold.inspect import Query
 from fastfold.inspect import run as inspect_states
 from fastfold.local import HOST, Server, start_aws, start_redis
 from fastfold.metrics import Snapshot, total
 from fastfold.podcmd import build_worker
+from fastfold.reader import Reader
 from fastfold.schema import load_definition
 from fastfold.states import State, TextSet
 from fastfold.store import unpack_value

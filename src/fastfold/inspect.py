@@ -1,28 +1,21 @@
 """`fastfold inspect`: what a process did, read from Redis.
 
-Nothing is written: GET and SCAN are sent (by the demo also DBSIZE and INFO), by redis-py with its retries
-off.  Keys are those of `fastfold.store`: a state lies under ``<namespace>{<host tag>}<process tag>``, a host
-record under ``<namespace>{<host tag>}``.
+Nothing is written; `fastfold.reader` says what is sent.  Keys are those of `fastfold.store`: a state lies under
+``<namespace>{<host tag>}<process tag>``, a host record under ``<namespace>{<host tag>}``.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import redis
-from redis.backoff import NoBackoff
-from redis.cluster import ClusterNode, RedisCluster
-from redis.retry import Retry
-
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
+from fastfold.errors import CorruptValue, IdentityClash
 from fastfold.exits import Exit
 from fastfold.ledger import HostRecord
-from fastfold.resp import RedisAddress
+from fastfold.reader import Reader
 from fastfold.schema import load_definition
 from fastfold.show import page
 from fastfold.states import State, Text, TextSet, format_time, to_json
@@ -34,12 +27,8 @@ if TYPE_CHECKING:
     from fastfold.config import Settings
     from fastfold.schema import FoldDefinition
 
-__all__ = ["Query", "Reader", "run"]
+__all__ = ["Query", "run"]
 
-SCAN_COUNT = 200
-"""Keys that one SCAN looks at: few enough not to hold up a busy server."""
-
-_TAG_CHARACTERS = 11
 _NS_PER_MS = 1_000_000
 
 
@@ -54,128 +43,6 @@ class Query:
     scan: bool = False
     match: str = ""
     limit: int = 100
-
-
-class Reader:
-    """Reads keys of a single Redis or of a cluster.
-
-    Parameters
-    ----------
-    settings : Settings
-
-    Raises
-    ------
-    Unavailable
-        If no node answers.
-    ConfigError
-        If the server refuses us.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._address = address = RedisAddress.from_url(settings.redis_url)
-        # A person waits: a server that does not answer is reported, not tried again.
-        options: dict[str, Any] = {
-            "username": address.username or None,
-            "password": address.password or None,
-            "socket_timeout": settings.redis_timeout_s,
-            "socket_connect_timeout": settings.redis_connect_timeout_s,
-            "retry": Retry(NoBackoff(), 0),
-        }
-        if address.tls:
-            files = {"ca_certs": settings.redis_ca_file, "certfile": settings.redis_cert_file}
-            files["keyfile"] = settings.redis_key_file
-            options |= {"ssl": True} | {f"ssl_{name}": file for name, file in files.items() if file}
-        with self._translated():
-            self._client: Any = self._connect(options)
-
-    def _connect(self, options: dict[str, Any]) -> Any:
-        address = self._address
-        fault: redis.exceptions.ConnectionError | redis.exceptions.TimeoutError | None = None
-        for seed in address.seeds:
-            single = redis.Redis(host=seed.host, port=seed.port, db=address.database, **options)
-            try:
-                if address.cluster == "no" or not _is_cluster(single):
-                    return single
-                single.close()
-                nodes = [ClusterNode(node.host, node.port) for node in address.seeds]  # type: ignore[no-untyped-call]
-                return RedisCluster(startup_nodes=nodes, **options)
-            except redis.exceptions.AuthenticationError:
-                raise
-            except (redis.exceptions.ConnectionError, redis.exceptions.TimeoutError) as error:
-                fault = error
-        assert fault is not None, "an address has at least one seed"
-        raise fault
-
-    def close(self) -> None:
-        """Close all connections."""
-        self._client.close()
-
-    def get(self, key: bytes) -> bytes | None:
-        """The value of a key, or ``None``.
-
-        Raises
-        ------
-        CorruptValue
-            If it is not a string.
-        """
-        with self._translated():
-            try:
-                value: bytes | None = self._client.get(key)
-            except redis.exceptions.ResponseError as error:
-                if str(error).startswith("WRONGTYPE"):
-                    raise CorruptValue("not a string", key=key) from None
-                raise
-            return value
-
-    def key_count(self) -> int:
-        """Keys on all servers, whoever wrote them."""
-        with self._translated():
-            return sum(int(server.dbsize()) for server in self._servers())
-
-    def used_bytes(self) -> int:
-        """Memory that all servers use in all."""
-        with self._translated():
-            return sum(int(server.info("memory")["used_memory"]) for server in self._servers())
-
-    def state_keys(self, namespace: bytes) -> Iterator[bytes]:
-        """Keys of all states, in the order in which the servers give them, each once."""
-        pattern = re.sub(rb"([\\*?\[\]])", rb"\\\1", namespace) + b"{*}" + b"?" * _TAG_CHARACTERS
-        with self._translated():
-            for server in self._servers():
-                # SCAN may give a key twice while the server grows its table, and slots move between servers.
-                seen: set[bytes] = set()
-                for key in server.scan_iter(match=pattern, count=SCAN_COUNT):
-                    if key not in seen:
-                        seen.add(key)
-                        yield key
-
-    def _servers(self) -> list[Any]:
-        if isinstance(self._client, RedisCluster):
-            client: Any = self._client
-            return [client.get_redis_connection(node) for node in client.get_primaries()]
-        return [self._client]
-
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        name = str(self._address)
-        try:
-            yield
-        except (redis.exceptions.AuthenticationError, redis.exceptions.AuthorizationError) as error:
-            raise ConfigError(f"{name}: {error}") from None
-        except redis.exceptions.NoPermissionError as error:
-            raise ConfigError(f"{name}: {error}") from None
-        except redis.exceptions.RedisError as error:
-            raise Unavailable(name, str(error)) from None
-
-
-def _is_cluster(client: Any) -> bool:
-    try:
-        client.execute_command("CLUSTER", "SLOTS")
-    except redis.exceptions.ResponseError as error:
-        if "cluster support disabled" in str(error):
-            return False
-        raise
-    return True
 
 
 def run(settings: Settings, query: Query, definition: str, *, as_json: bool, output: BinaryIO) -> Exit:

@@ -5,7 +5,6 @@ The keeper hides it again at half of that time until it is done or handed back::
 
     hold --> held --+--> finish     --> done --> deleted, with others in one request
                     +--> hand_back  --> visible to others
-                    +--> release    (parked: deleted already)
 """
 
 from __future__ import annotations

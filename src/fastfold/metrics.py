@@ -54,6 +54,7 @@ METRICS: dict[str, Metric] = {
     "rejects": Metric("counter", "Files rejected, by reason", "reason"),
     "limit_hits": Metric("counter", "Files rejected for a limit, by reason", "reason"),
     "parked": Metric("counter", "Messages sent to the dead-letter queue, by class of error", "class"),
+    "left": Metric("counter", "Receives of messages left to the queue's redrive policy, by class of error", "class"),
     "conflicts": Metric("counter", "Transactions that another writer forced to start again"),
     "retries": Metric("counter", "Tries after a fault that may pass, by stage", "stage"),
     "already_applied": Metric("counter", "Hosts of batches whose ledger already held the batch"),

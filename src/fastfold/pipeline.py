@@ -4,7 +4,8 @@
 
     message -> objects -> fetch -> fold -> commit -> next object ... -> delete
                             |        |        |
-                            +--------+--------+--> ParkError: the message is parked, with the reason
+                            +--------+--------+--> ParkError: the message is parked, with the reason,
+                            |        |        |               or left to the redrive policy of its queue
                             +-----------------+--> RetryError: the message is handed back
 
 Nothing is written before the last byte of a file is read and checked: `fold` returns only then.  A
@@ -98,6 +99,9 @@ class Pipeline:
     meter : Meter
     file_deadline_s : float
         Longest work on one object.
+    park : bool
+        Whether messages that cannot be applied are parked; else they are left in the queue, whose redrive policy
+        moves them after so many receives.
     clock : callable
         Seconds.
     """
@@ -113,6 +117,7 @@ class Pipeline:
         commit: Commit,
         meter: Meter,
         file_deadline_s: float,
+        park: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
@@ -123,10 +128,11 @@ class Pipeline:
         self._commit = commit
         self._meter = meter
         self._file_deadline_s = file_deadline_s
+        self._park = park
         self._clock = clock
 
     def handle(self, message: Message) -> None:
-        """Apply a message and delete it, or park it.
+        """Apply a message and delete it, or park it or leave it.
 
         Raises
         ------
@@ -140,10 +146,17 @@ class Pipeline:
                 faults = self._apply(self._read(message.body))
             except ParkError as error:
                 faults = [Fault(error, None)]
-            if faults:
-                self._park(message, faults)
-            self._keeper.finish(message)
-            self._meter.add("messages", label="parked" if faults else "done")
+            if not faults:
+                self._keeper.finish(message)
+                self._meter.add("messages", label="done")
+            elif self._park:
+                self._queue.park(message, faults[0].error, faults[0].file)
+                self._keeper.finish(message)
+                self._tell(faults, "parked")
+            else:
+                # Hidden as long as a message whose worker died: sooner, its receives would be used up in a moment.
+                self._keeper.hand_back([message], self._queue.visibility_s)
+                self._tell(faults, "left")
 
     def close(self) -> None:
         """Close what only this pipeline uses."""
@@ -175,16 +188,16 @@ class Pipeline:
         self._count(deltas, result)
         return result.late
 
-    def _park(self, message: Message, faults: Sequence[Fault]) -> None:
-        first = faults[0]
-        self._queue.park(message, first.error, first.file)
-        self._meter.add("parked", label=type(first.error).__name__)
+    def _tell(self, faults: Sequence[Fault], outcome: str) -> None:
+        """Count and log why a message could not be applied."""
+        self._meter.add("messages", label=outcome)
+        self._meter.add(outcome, label=type(faults[0].error).__name__)
         for error, file in faults:
             if isinstance(error, Reject):
                 self._meter.add("rejects", label=error.reason)
                 if error.limit is not None:
                     self._meter.add("limit_hits", label=error.reason)
-            log.warning("parked: %s: %s", escape(file or "message"), escape(str(error)))
+            log.warning("%s: %s: %s", outcome, escape(file or "message"), escape(str(error)))
 
     def _count(self, deltas: Deltas, result: CommitResult) -> None:
         counts = deltas.counts

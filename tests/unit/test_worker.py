@@ -93,7 +93,7 @@ def fail(error: Exception) -> Callable[[], object]:
 class Bench:
     """A worker on fakes."""
 
-    def __init__(self, *bodies: str, slots: int = 2) -> None:
+    def __init__(self, *bodies: str, slots: int = 2, park: bool = True) -> None:
         self.stages, self.meter = Stages(), Meter()
         self.sqs = FakeSqs(*bodies)
         queue = Queue(self.sqs, self.sqs, url="queue", dead_letter_url="dead", visibility_s=120, wait_s=0)
@@ -112,6 +112,7 @@ class Bench:
                 commit=self.stages,
                 meter=self.meter,
                 file_deadline_s=10,
+                park=park,
             )
 
         self.worker = Worker(queue, keeper, pipeline, slots, self.meter, self.breaker)
@@ -137,8 +138,8 @@ class Bench:
 def make() -> Iterator[Callable[..., Bench]]:
     benches: list[Bench] = []
 
-    def make(*bodies: str, slots: int = 2, before: Callable[[Stages], object] = id) -> Bench:
-        bench = Bench(slots=slots)
+    def make(*bodies: str, slots: int = 2, park: bool = True, before: Callable[[Stages], object] = id) -> Bench:
+        bench = Bench(slots=slots, park=park)
         before(bench.stages)
         bench.sqs.waiting = [{"ReceiptHandle": f"r{index}", "Body": body} for index, body in enumerate(bodies)]
         benches.append(bench)
@@ -184,6 +185,19 @@ def test_nothing_is_committed_of_a_file_at_fault_and_its_neighbours_are(make: Ma
         == values["limit_hits", "record too long"]
         == 1
     )
+
+
+def test_a_message_at_fault_may_be_left_to_the_redrive_policy(make: Make) -> None:
+    reject = Reject("record too long", line=3, offset=70, limit=9)
+    bench = make(notification("logs", "a", "b"), park=False, before=lambda s: s.folding.update(b=fail(reject)))
+    bench.wait("left")
+    bench.finish()
+    assert bench.stages.committed == ["a"]
+    assert bench.parked() == bench.sqs.receipts("delete") == []
+    # Not at once: SQS counts receives, and a message at fault must not use up its own in a moment.
+    assert [entry["VisibilityTimeout"] for entry in bench.sqs.named("hide")[0]["Entries"]] == [120]
+    assert bench.meter.snapshot().values["left", "Reject"] == 1
+    assert total(bench.meter.snapshot(), "parked") == 0
 
 
 @pytest.mark.parametrize(
