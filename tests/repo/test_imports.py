@@ -23,7 +23,7 @@ LAYERS = (
     "dead_letters generate_shapes inflate source fetch commit replay",
     "folding generate keeper",
     "given pipeline",
-    "library",
+    "api",
     "parquet foldpool",
     "worker",
     "assembly",
@@ -38,7 +38,7 @@ RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
 STAGES = {"source", "fetch", "inflate", "commit", "detect", "alert"}
 # Only the pipeline knows their order.  Assembly and podcmd make them, the worker and its keeper hold what
 # the source received, folding runs on what inflate gives.
-KNOW_STAGES = {"pipeline", "assembly", "podcmd", "worker", "keeper", "folding", "library"}
+KNOW_STAGES = {"pipeline", "assembly", "podcmd", "worker", "keeper", "folding", "api"}
 
 # Packages that only some modules may import.  A pool of `concurrent.futures` takes its way to start
 # processes from multiprocessing; nothing else of it is used there.
