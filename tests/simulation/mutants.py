@@ -1,0 +1,195 @@
+"""Faults that are put into the protocol on purpose: a simulator that does not find them sees nothing.
+
+None of this is in the program.  A mutant changes it for the time of one run: by a connection that does
+not do what it is told, or by a function in the place of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from fastfold.errors import Unavailable
+from fastfold.ledger import HostRecord, LedgerEntry
+from fastfold.store import Command, Connection, Reply
+from fastfold.types import BatchId
+from simulation.scenario import START_MS
+from simulation.scheduler import World
+
+__all__ = ["MUTANTS", "Mutant"]
+
+Connect = Callable[[], Connection]
+
+
+class Mutant:
+    """The program as it is."""
+
+    @contextmanager
+    def planted(self, world: World) -> Iterator[None]:
+        """Change the program for a while."""
+        with ExitStack() as stack:
+            for target, name, replacement in self.replacements(world):
+                stack.enter_context(patch.object(target, name, replacement))
+            yield
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        """What stands in the place of what: object, name, replacement."""
+        return []
+
+    def connection(self, connect: Connect, world: World) -> Connection:
+        """A connection to Redis."""
+        return connect()
+
+
+class _Wrapped:
+    """A connection that looks for the packet of a transaction."""
+
+    def __init__(self, connect: Connect, world: World) -> None:
+        self.connect = connect
+        self.world = world
+        self.inner = connect()
+
+    def send(self, commands: Sequence[Command]) -> None:
+        self.inner.send(commands)
+
+    def read(self, count: int) -> list[Reply]:
+        return self.inner.read(count)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def _transaction(commands: Sequence[Command]) -> list[Command]:
+    """From MULTI to EXEC, if that is what a packet begins with and writes are in it."""
+    names = [command[0] for command in commands]
+    if names[:2] != [b"MULTI", b"SETEX"]:
+        return []
+    return list(commands[: names.index(b"EXEC") + 1])
+
+
+class _LedgerApart(_Wrapped):
+    """Writes the states in the EXEC, and the host record after it."""
+
+    def __init__(self, connect: Connect, world: World) -> None:
+        super().__init__(connect, world)
+        self._record: Command | None = None
+
+    def send(self, commands: Sequence[Command]) -> None:
+        transaction = _transaction(commands)
+        if transaction:
+            self._record = transaction[1]
+            self._left = list(commands[len(transaction) :])
+            self._count = len(transaction)
+            self.inner.send([transaction[0], *transaction[2:]])
+        else:
+            self.inner.send(commands)
+
+    def read(self, count: int) -> list[Reply]:
+        record, self._record = self._record, None
+        if record is None:
+            return self.inner.read(count)
+        first, *rest = self.inner.read(self._count - 1)
+        done = rest[-1]
+        if isinstance(done, list):
+            self.inner.send([record])
+            (answer,) = self.inner.read(1)
+            done = [answer, *done]
+        self.inner.send(self._left)
+        return [first, b"QUEUED", *rest[:-1], done][:count]
+
+
+class _Repeating(_Wrapped):
+    """Sends a transaction whose reply is lost again, on a new connection, without its WATCH."""
+
+    def __init__(self, connect: Connect, world: World) -> None:
+        super().__init__(connect, world)
+        self._transaction: list[Command] = []
+        self._left: list[Command] = []
+
+    def send(self, commands: Sequence[Command]) -> None:
+        self._transaction = _transaction(commands)
+        self._left = list(commands[len(self._transaction) :])
+        try:
+            self.inner.send(commands)
+        except Unavailable:
+            if not self._transaction:
+                raise
+            self._again()
+
+    def read(self, count: int) -> list[Reply]:
+        try:
+            return self.inner.read(count)
+        except Unavailable:
+            if not self._transaction:
+                raise
+            self._again()
+            return self.inner.read(count)
+
+    def _again(self) -> None:
+        self.inner.close()
+        self.inner = self.connect()
+        self.inner.send([*self._transaction, *self._left])
+        self._transaction = []
+
+
+class _ByConnection(Mutant):
+    def __init__(self, kind: Callable[[Connect, World], Connection]) -> None:
+        self._kind = kind
+
+    def connection(self, connect: Connect, world: World) -> Connection:
+        return self._kind(connect, world)
+
+
+class _UnwatchedRecord(_Wrapped):
+    """Watches the states and not the host record."""
+
+    def send(self, commands: Sequence[Command]) -> None:
+        self.inner.send(
+            [(b"WATCH", *(command[2:] or command[1:])) if command[0] == b"WATCH" else command for command in commands]
+        )
+
+
+class _PrunedByWallClock(Mutant):
+    """The ledger drops what is older than the window by the clock on the wall."""
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        with_entry = HostRecord.with_entry
+
+        def pruned(record: HostRecord, batch: BatchId, window_ms: int, *chunk: int) -> HostRecord:
+            grown = with_entry(record, batch, 1 << 50, *chunk)
+            oldest_ms = START_MS + int(world.now * 1000) - window_ms
+            return HostRecord(grown.tenant, grown.host, tuple(e for e in grown.entries if e.time_ms >= oldest_ms))
+
+        return [(HostRecord, "with_entry", pruned)]
+
+
+class _PrunedByArrival(Mutant):
+    """The ledger keeps the entries that came last."""
+
+    KEPT = 4
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        with_entry = HostRecord.with_entry
+        arrivals: dict[tuple[str, LedgerEntry], int] = {}
+
+        def pruned(record: HostRecord, batch: BatchId, window_ms: int, *chunk: int) -> HostRecord:
+            grown = with_entry(record, batch, window_ms, *chunk)
+            for entry in grown.entries:
+                arrivals.setdefault((record.host, entry), len(arrivals))
+            newest = sorted(grown.entries, key=lambda entry: arrivals[record.host, entry])[-self.KEPT :]
+            return HostRecord(grown.tenant, grown.host, tuple(sorted(newest)))
+
+        return [(HostRecord, "with_entry", pruned)]
+
+
+MUTANTS: dict[str, Mutant] = {
+    "none": Mutant(),
+    "ledger outside the EXEC": _ByConnection(_LedgerApart),
+    "EXEC sent again without WATCH": _ByConnection(_Repeating),
+    "host record not watched": _ByConnection(_UnwatchedRecord),
+    "ledger pruned by wall clock": _PrunedByWallClock(),
+    "ledger pruned by arrival": _PrunedByArrival(),
+}
+"""Every mutant by its name."""
