@@ -39,6 +39,7 @@ from fastfold.errors import CorruptValue, ParkError
 from fastfold.types import BatchId
 
 __all__ = [
+    "ABORTED_FOR",
     "DICTIONARY_NONE",
     "FORMAT_VERSION",
     "SLOTS",
@@ -70,7 +71,8 @@ VALUE_BYTES = 64 << 20
 _HEADER = bytes((FORMAT_VERSION, DICTIONARY_NONE))
 _ZSTD_LEVEL = 3
 _DIGEST_BYTES = 8
-_ABORTED_FOR = "EXECABORT Transaction discarded because of: "
+ABORTED_FOR = "EXECABORT Transaction discarded because of: "
+"""What some servers put before the reason for which they refuse an EXEC."""
 
 
 # Keys
@@ -283,7 +285,7 @@ class ReplyError:
     @property
     def code(self) -> str:
         """Its first word; of an EXEC refused for a reason, that of the reason."""
-        return self.text.removeprefix(_ABORTED_FOR).partition(" ")[0]
+        return self.text.removeprefix(ABORTED_FOR).partition(" ")[0]
 
 
 Command = tuple[bytes, ...]

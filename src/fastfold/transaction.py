@@ -7,13 +7,16 @@ all.  `Transactions.decide` looks at what round trip 1 of a group brought, and s
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
+from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
+from fastfold.resp import Node
 from fastfold.retry import BackoffPolicy
-from fastfold.store import VALUE_BYTES, Codec, Command, Reply, ReplyError, host_key, key_slot, process_key
+from fastfold.store import VALUE_BYTES, Codec, Command, Reply, ReplyError, host_key, key_slot, process_digest
 from fastfold.types import BatchId, HostDeltas
 
 __all__ = [
@@ -52,6 +55,9 @@ class CommitSettings:
         Largest payload of a value, bytes.
     pending_groups : int
         Most groups taken from the deltas at a time: bounds the memory of what waits.
+    hold_s, hold_single_s : float
+        How long a batch is held before it is verified, on a Redis Cluster and on a single Redis; 0 for not
+        at all.
     conflict_backoff, fault_backoff : BackoffPolicy
         Waits after a nil EXEC, and after any other fault.
     """
@@ -61,6 +67,8 @@ class CommitSettings:
     ledger_window_s: int = 6 * 3600
     value_bytes: int = VALUE_BYTES
     pending_groups: int = 256
+    hold_s: float = 30.0
+    hold_single_s: float = 0.0
     conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
     fault_backoff: BackoffPolicy = _FAULT_BACKOFF
 
@@ -69,6 +77,8 @@ class CommitSettings:
             raise ConfigError(f"namespace {self.namespace!r} holds a brace")
         if min(self.state_ttl_s, self.ledger_window_s, self.value_bytes, self.pending_groups) < 1:
             raise ConfigError("TTL, ledger window, size of a value and pending groups must be at least 1")
+        if min(self.hold_s, self.hold_single_s) < 0:
+            raise ConfigError("a hold must be at least 0 s")
 
 
 class HostWork:
@@ -122,28 +132,39 @@ class Group:
         Of the states; made when they are first asked for.
     conflicts : int
         EXECs that answered nil.
+    redirects : int
+        Answers that its keys are on their way to another node.
+    ask : Node or None
+        That node, when it must be asked the next time.
     ready_at : float
         When it may be tried again, on the committer's clock.
     done : bool
     """
 
-    __slots__ = ("chunk", "conflicts", "done", "host", "keys", "ready_at")
+    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "ready_at", "redirects")
 
     def __init__(self, host: HostWork, chunk: Chunk) -> None:
         self.host = host
         self.chunk = chunk
         self.keys: list[bytes] = []
         self.conflicts = 0
+        self.redirects = 0
+        self.ask: Node | None = None
         self.ready_at = 0.0
         self.done = False
+
+    @property
+    def entry(self) -> Entry:
+        """Where the ledger says that it is applied."""
+        return Entry(self.host.key, self.chunk.bits, self.chunk.chunk_index)
 
     def reads(self) -> list[Command]:
         """The commands of round trip 1; as many replies as commands."""
         if not self.keys:
             processes = self.host.deltas.processes
-            self.keys = [process_key(self.host.key, processes[place]) for place in self.chunk.members]
+            self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
         keys = (self.host.key, *self.keys)
-        return [(b"WATCH", *keys), *((b"GET", key) for key in keys)]
+        return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +258,18 @@ class Transactions:
             ]
         )
 
+    def is_applied(self, entry: Entry, batch: BatchId, reply: Reply) -> bool:
+        """Whether a batch is in the host record that a GET of its key has answered."""
+        if not isinstance(reply, bytes):
+            return False
+        try:
+            record = HostRecord.decode(self._codec.unpack(reply, entry.key))
+        except CorruptValue:
+            # Whoever commits again will say so, with the key.
+            return False
+        # An entry that newer batches have driven out since was there: they are later writes of one order.
+        return record.has(batch, entry.bits, entry.chunk_index) or record.behind_ms(batch) > self._window_ms
+
     def _read_record(self, host: HostWork, value: bytes | None) -> HostRecord:
         deltas = host.deltas
         if value is None:
@@ -274,6 +307,14 @@ class Transactions:
             raise error.at(key) from None
         except IdentityClash as error:
             raise IdentityClash(f"{error}: key {key!r}") from None
+
+
+def _state_keys(host_key: bytes, processes: Sequence[str]) -> list[bytes]:
+    """`fastfold.store.process_key` of several processes of a host."""
+    # Nine bytes give twelve characters with none left over, so one call encodes all; the ninth is 0, as are
+    # the bits with which base64 fills up eight.
+    tags = urlsafe_b64encode(b"".join([process_digest(process) + b"\0" for process in processes]))
+    return [host_key + tags[start : start + 11] for start in range(0, len(tags), 12)]
 
 
 def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
