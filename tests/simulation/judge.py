@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from fastfold.canary import canary_prefix
 from fastfold.ledger import HostRecord
 from fastfold.store import batch_id, host_key, process_digest, process_key, unpack_value
 from simulation.aws import SimQueue, Stored
@@ -32,7 +33,9 @@ def judge(scenario: Scenario, fleet: Fleet, queue: SimQueue, stored: dict[int, S
 class _Judge:
     def __init__(self, scenario: Scenario, fleet: Fleet, queue: SimQueue, stored: dict[int, Stored]) -> None:
         self.scenario = scenario
-        self.values = {key: unpack_value(value, key) for key, value in fleet.snapshot().items()}
+        found = fleet.snapshot().items()
+        canaries = canary_prefix(b"ff:")
+        self.values = {key: unpack_value(value, key) for key, value in found if not key.startswith(canaries)}
         self.expired = fleet.expired
         self.queue = queue
         self.stored = stored

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from fastfold.breaker import POLICY, Breaker
+from fastfold.canary import Canary, CanaryThread
 from fastfold.commit import CommitSettings, Committer
 from fastfold.fetch import Fetcher
 from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
 from fastfold.notification import parse_body
 from fastfold.pipeline import Pipeline
-from fastfold.resp import RedisAddress
+from fastfold.resp import Node, RedisAddress
 from fastfold.source import Queue
 from fastfold.store import Connection
 from fastfold.topology import Nodes
@@ -105,9 +106,14 @@ class Pod:
         keeper = Keeper(queue, self.meter)
         fetcher = Fetcher(S3Client(plant.bucket), FILE_BYTES, self.meter, clock=clock, sleep=sleep)
         address = RedisAddress.from_url(plant.fleet.url)
-        how = CommitSettings(state_ttl_s=scenario.state_ttl_s, ledger_window_s=scenario.ledger_window_s)
+        how = CommitSettings(
+            state_ttl_s=scenario.state_ttl_s,
+            ledger_window_s=scenario.ledger_window_s,
+            hold_s=scenario.hold_s,
+            hold_single_s=scenario.hold_s,
+        )
 
-        def connect(node: object) -> Connection:
+        def connect(node: Node) -> Connection:
             return plant.mutant.connection(lambda: plant.fleet.connect(self.process, node), world)
 
         def pipeline() -> Pipeline:
@@ -127,4 +133,10 @@ class Pod:
             )
 
         breaker = Breaker(POLICY, clock=clock, random=draw)
-        return Worker(queue, keeper, pipeline, scenario.slots, self.meter, breaker)
+        canary = None
+        if scenario.canary_s:
+            bird = Canary(Nodes(address, connect, draw), how.namespace, self.process.name, self.meter, clock=clock)
+            canary = CanaryThread(bird, scenario.canary_s)
+        return Worker(
+            queue, keeper, pipeline, scenario.slots, self.meter, breaker, scenario.held_messages, canary
+        )

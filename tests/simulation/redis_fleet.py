@@ -38,7 +38,7 @@ class Shard:
     seen : int
         Entries of the old master's log that were looked at when the replica took over.
     busy : bool
-        A failover is going on.
+        A failover or a move is going on.
     """
 
     master: Server
@@ -46,6 +46,14 @@ class Shard:
     in_step: int = 0
     seen: int = 0
     busy: bool = False
+
+
+@dataclass(frozen=True)
+class _Move:
+    """A slot on its way."""
+
+    source: Server
+    target: Server
 
 
 class Fleet:
@@ -82,6 +90,7 @@ class Fleet:
         self._timeout_s = timeout_s
         self._connect_timeout_s = connect_timeout_s
         self._cut_off: set[tuple[Process, Server]] = set()
+        self._moves: dict[int, _Move] = {}
         self.shards = [
             Shard(
                 Server(world, self, Node(f"redis{number}a", 6379)),
@@ -119,7 +128,7 @@ class Fleet:
         """Whether nothing of a process reaches a server."""
         return (process, server) in self._cut_off
 
-    def refusal(self, server: Server, keys: Sequence[bytes]) -> str | None:
+    def refusal(self, server: Server, keys: Sequence[bytes], *, asking: bool = False) -> str | None:
         """Why a server does not carry out a command on keys; ``None`` when it does."""
         if server.shut:
             return "CLUSTERDOWN The cluster is down"
@@ -129,8 +138,22 @@ class Fleet:
         if len(slots) > 1:
             return "CROSSSLOT Keys in request don't hash to the same slot"
         (slot,) = slots
+        move = self._moves.get(slot)
         owner = server.view[slot]
+        if move is not None and server in (move.source, move.target):
+            return self._refusal_on_the_move(slot, move, server, set(keys), asking=asking)
         return None if owner is server else f"MOVED {slot} {owner.node}"
+
+    @staticmethod
+    def _refusal_on_the_move(slot: int, move: _Move, server: Server, keys: set[bytes], *, asking: bool) -> str | None:
+        there = sum(server.store.ttl_s(key) is not None for key in keys)
+        if server is move.target:
+            if not asking:
+                return f"MOVED {slot} {move.source.node}"
+            return "TRYAGAIN Multiple keys request during rehashing of slot" if 1 < len(keys) != there else None
+        if there == len(keys):
+            return None
+        return "TRYAGAIN Multiple keys request during rehashing of slot" if there else f"ASK {slot} {move.target.node}"
 
     def slots_reply(self, server: Server) -> Reply:
         """CLUSTER SLOTS."""
@@ -217,22 +240,36 @@ class Fleet:
                 world.call_at(start + took_s, lambda: self._shut(old))
 
     def move_slot(self, slot: int, target: Shard) -> None:
-        """Give a slot with all its keys to another shard, at one moment."""
+        """Begin to give a slot to another shard, key by key, while it is in use."""
         source = self.owners[slot]
         if source is target or source.busy or target.busy:
             return
-        self._world.trace("slot", slot, "moves to", target.master.node)
-        for key, value in source.master.store.snapshot().items():
-            if key_slot(key) == slot:
-                target.master.store.put(key, value, source.master.store.ttl_s(key) or 0.0)
-                source.master.store.put(key, b"", 0.0)
-        for shard in (source, target):
-            self._synchronise(shard)
+        world = self._world
+        world.trace("slot", slot, "moves to", target.master.node)
+        # No failover meanwhile: what becomes of half a move is for an operator to mend.
+        source.busy = target.busy = True
+        self._moves[slot] = _Move(source.master, target.master)
+        self._move_on(slot, source, target, world.between(0, 3.0))
+
+    def _move_on(self, slot: int, source: Shard, target: Shard, pace_s: float) -> None:
+        """Move one key, or end the move when none is left."""
+        world = self._world
+        left = [key for key in source.master.store.snapshot() if key_slot(key) == slot]
+        if left:
+            key = world.random.choice(left)
+            target.master.store.put(key, source.master.store.snapshot()[key], source.master.store.ttl_s(key) or 0.0)
+            source.master.store.put(key, b"", 0.0)
+            world.call_at(world.now + world.between(0, pace_s), lambda: self._move_on(slot, source, target, pace_s))
+            return
+        del self._moves[slot]
         self.owners[slot] = target
+        for shard in (source, target):
+            shard.busy = False
+            self._synchronise(shard)
         # Those concerned know at once, the others by and by.
-        table = self._table()
-        source.master.view = target.master.view = table
-        self._tell(self._world.between(0, 1))
+        source.master.view = target.master.view = self._table()
+        self._tell(world.between(0, 1))
+        world.trace("slot", slot, "has moved")
 
     def _table(self) -> tuple[Server, ...]:
         return tuple(shard.master for shard in self.owners)
@@ -252,7 +289,7 @@ class Fleet:
 
     def _deposed(self) -> list[Server]:
         """Old masters that do not know yet that they are."""
-        return [shard.replica for shard in self.shards if shard.busy]
+        return [shard.replica for shard in self.shards if shard.busy]  # or replicas, which nobody asks
 
     def _promote(self, shard: Shard, up_to: float) -> None:
         """The replica takes over with what it has: all that was written up to a time."""

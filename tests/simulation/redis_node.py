@@ -155,6 +155,7 @@ class Link:
         self._gone = False
         self._queued: list[Command] | None = None
         self._refused = False
+        self._asking = False
         server.links[self] = None
         process.at_death.append(self.close)
 
@@ -270,35 +271,44 @@ class Link:
 
     def _carry_out(self, command: Command) -> Reply:
         world, server, name = self._world, self.server, command[0]
+        asking = self._asking
+        if name == b"ASKING":
+            self._asking = True
+            return b"OK"
         if name == b"CLUSTER":
             return server.fleet.slots_reply(server)
         if name == b"EXEC":
-            return self._exec()
+            reply = self._exec(asking)
+            self._asking = False
+            return reply
         fault: str | None = None
         if name in _KEYED:
-            fault = server.fleet.refusal(server, command[1:] if name == b"WATCH" else command[1:2])
+            keys = command[1:] if name == b"WATCH" else command[1:2]
+            fault = server.fleet.refusal(server, keys, asking=asking)
             if fault is None and world.chance(self._faults.not_now):
                 fault = world.random.choice(_NOT_NOW)
         if fault is not None:
             world.trace("refused", server.node, name.decode(), fault)
             self._refused = True
-            return ReplyError(fault)
-        reply = self._forward(command)
+        reply = ReplyError(fault) if fault is not None else self._forward(command)
         if name == b"MULTI" and reply == b"OK":
             self._queued, self._refused = [], False
         elif self._queued is not None and reply == b"QUEUED":
             self._queued.append(command)
         elif name == b"SETEX" and reply == b"OK":
             self._note([command])
+        # ASKING is for one command, or for a whole transaction.
+        self._asking = asking and self._queued is not None
         return reply
 
-    def _exec(self) -> Reply:
+    def _exec(self, asking: bool) -> Reply:
         server, queued, refused = self.server, self._queued, self._refused
         self._queued, self._refused = None, False
         if queued is not None and refused:
             self._forget()
             return ReplyError("EXECABORT Transaction discarded because of previous errors.")
-        moved = server.fleet.refusal(server, [command[1] for command in queued or ()])
+        keys = [command[1] for command in queued or ()]
+        moved = server.fleet.refusal(server, keys, asking=asking)
         if moved is not None:
             self._forget()
             self._world.trace("refused", server.node, "EXEC", moved)

@@ -9,7 +9,22 @@ from dataclasses import dataclass, field
 from types import ModuleType
 from unittest.mock import patch
 
-from fastfold import breaker, commit, fetch, keeper, ledger, metrics, pipeline, source, store, topology, worker
+from fastfold import (
+    breaker,
+    canary,
+    commit,
+    fetch,
+    hold,
+    keeper,
+    ledger,
+    metrics,
+    pipeline,
+    source,
+    store,
+    topology,
+    worker,
+)
+from fastfold.store import host_key, key_slot
 from simulation.aws import Bucket, SimQueue, Stored, notification
 from simulation.files import BUCKET, body_of
 from simulation.judge import judge
@@ -22,7 +37,19 @@ from simulation.threads import Threads, installed
 
 __all__ = ["Outcome", "run"]
 
-MODULES: tuple[ModuleType, ...] = (breaker, commit, fetch, keeper, metrics, pipeline, source, topology, worker)
+MODULES: tuple[ModuleType, ...] = (
+    breaker,
+    canary,
+    commit,
+    fetch,
+    hold,
+    keeper,
+    metrics,
+    pipeline,
+    source,
+    topology,
+    worker,
+)
 """Modules of the program that run in the world; what they call a thread or the time is of the world."""
 
 REST_S = 7200.0
@@ -62,7 +89,7 @@ class _Log:
         if self._plant.world.traced is not None:
             self._plant.world.trace("log:", text % values)
 
-    info = debug = warning
+    info = debug = error = warning
 
     def exception(self, text: str, *values: object) -> None:
         import traceback
@@ -100,6 +127,7 @@ class _Run:
         self.pods: list[Pod] = []
         self.stored: dict[int, Stored] = {}
         self.kills = 0
+        self.ending = False
 
     def outcome(self, kill_at: tuple[int, int] | None) -> Outcome:
         world, scenario = self.world, self.scenario
@@ -147,6 +175,7 @@ class _Run:
         last = max((at for at, _, _ in scenario.messages), default=0.0)
         quiet_at = max(scenario.calm_at, last)
         world.run(lambda: queue.empty and world.now >= quiet_at and self._whole(), quiet_at + REST_S)
+        self.ending = True
         for pod in self.pods:
             pod.drain()
         world.run(lambda: all(pod.ended or not pod.process.alive for pod in self.pods), world.now + REST_S)
@@ -201,7 +230,7 @@ class _Run:
 
     def _at_step(self, process: Process) -> None:
         for pod in self.pods:
-            if pod.process is process:
+            if pod.process is process and not self.ending:
                 if pod.doomed_at_step is not None and process.steps >= pod.doomed_at_step:
                     process.kill()
                     self._follow(pod)
@@ -222,6 +251,8 @@ class _Run:
 
     def _start(self) -> None:
         world, scenario = self.world, self.scenario
+        if self.ending:
+            return
         doomed = None
         if world.now < scenario.calm_at and len(self.pods) < scenario.workers + scenario.kills and scenario.kills:
             # At any step, the first ones as likely as all the later ones.
@@ -241,8 +272,6 @@ class _Run:
         fleet.fail_over(world.random.choice(fleet.shards), how, scenario.loss_window_s, processes)
 
     def _move(self) -> None:
-        from fastfold.store import host_key, key_slot
-
         fleet, world = self.plant.fleet, self.world
         host, _ = world.random.choice(world.random.choice(self.scenario.files).parts)
         fleet.move_slot(key_slot(host_key("", host)), world.random.choice(fleet.shards))
@@ -261,6 +290,6 @@ class _Run:
         }
         for pod in self.pods:
             values = pod.meter.snapshot().values
-            for name in ("conflicts", "already_applied", "retries", "late", "heartbeats_failed"):
+            for name in ("conflicts", "already_applied", "retries", "late", "heartbeats_failed", "verified"):
                 seen[name] = seen.get(name, 0) + int(sum(v for (metric, _), v in values.items() if metric == name))
         return seen

@@ -67,6 +67,10 @@ class Scenario:
         How long a message is held before it is verified; 0 for not at all.
     loss_window_s : float
         Of every failover; 0 for a replica that is never behind.
+    held_messages : int
+        Messages held at which a worker receives no more.
+    canary_s : float
+        Between two beats of the canary; 0 for none.
     versions : bool
         Whether the bucket keeps them.
     calm_at : float
@@ -74,7 +78,7 @@ class Scenario:
     kills, freezes, drains : int
         Of workers.
     failovers, moves : int
-        Of masters and slots.
+        Of masters; of slots, key by key while they are in use.
     """
 
     seed: int
@@ -92,6 +96,8 @@ class Scenario:
     deadline_s: float = 30.0
     hold_s: float = 0.0
     loss_window_s: float = 0.0
+    held_messages: int = 1000
+    canary_s: float = 0.0
     versions: bool = False
     calm_at: float = 60.0
     kills: int = 0
@@ -148,6 +154,12 @@ def draw(seed: int) -> Scenario:
     if scenario.failovers and chance(0.7):
         scenario.hold_s = random.choice((2.0, 10.0, 30.0))
         scenario.loss_window_s = scenario.hold_s * between(0.1, 0.9)
+    elif chance(0.2):
+        scenario.hold_s = between(0.5, 30.0)
+    if chance(0.1):
+        scenario.held_messages = random.randint(1, 2)
+    if chance(0.1):
+        scenario.canary_s = 5.0
     network, aws = scenario.network, scenario.aws
     network.latency_s = random.choice((0.0005, 0.01, 0.2))
     network.cut = between(0, 0.15) if chance(0.4) else 0.0
