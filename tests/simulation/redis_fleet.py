@@ -15,7 +15,7 @@ from fastfold import store
 from fastfold.errors import Unavailable
 from fastfold.resp import Node
 from fastfold.store import Reply, ReplyError, key_slot
-from simulation.redis_node import Link, NetworkFaults, Server
+from simulation.redis_node import Link, NetworkFaults, Server, Written
 from simulation.scheduler import Process, World
 
 __all__ = ["FAILOVERS", "SLOTS", "Fleet", "Shard"]
@@ -84,7 +84,7 @@ class Fleet:
         self.lost = 0
         self.failovers = 0
         self.expired: set[bytes] = set()
-        self._ends: dict[bytes, float] = {}
+        self._ends: dict[bytes, list[float]] = {}
         self._world = world
         self._faults = faults
         self._timeout_s = timeout_s
@@ -114,9 +114,9 @@ class Fleet:
     def connect(self, process: Process, node: Node) -> Link:
         """A connection of a process to a node."""
         world = self._world
+        world.sleep(world.between(0, self._faults.latency_s))
         # A single Redis has one name, which leads to whoever is master.
         server = self.shards[0].master if not self.cluster else next(s for s in self.servers if s.node == node)
-        world.sleep(world.between(0, self._faults.latency_s))
         if not server.up or world.chance(self._faults.connect):
             raise Unavailable(str(node), "cannot connect: refused")
         if self.is_cut_off(process, server) or server.paused_until > world.now + self._connect_timeout_s:
@@ -168,12 +168,21 @@ class Fleet:
                 first = slot
         return spans
 
-    def note(self, values: Sequence[tuple[bytes, bytes, float]]) -> None:
+    def note(self, server: Server, written: Written) -> None:
         """Keep account of lives that ended."""
-        for key, _, expires_at in values:
-            if self._ends.get(key, expires_at) <= self._world.now:
+        if not any(shard.master is server for shard in self.shards):
+            return  # it is replaced already: this is lost
+        for key, _, expires_at in written.values:
+            ends = self._ends.setdefault(key, [])
+            if ends and max(ends) <= written.at:
                 self.expired.add(key)
-            self._ends[key] = expires_at
+            ends.append(expires_at)
+
+    def _forget(self, written: Written) -> None:
+        """A write is lost."""
+        self.lost += 1
+        for key, _, expires_at in written.values:
+            self._ends[key].remove(expires_at)
 
     def snapshot(self) -> dict[bytes, bytes]:
         """What the masters hold."""
@@ -182,8 +191,8 @@ class Fleet:
             for key, value in shard.master.store.snapshot().items():
                 if not self.cluster or self.owners[key_slot(key)] is shard:
                     found[key] = value
-        for key, end in self._ends.items():
-            if end <= self._world.now:
+        for key, ends in self._ends.items():
+            if ends and max(ends) <= self._world.now:
                 self.expired.add(key)
         return found
 
@@ -299,7 +308,7 @@ class Fleet:
             if written.at <= up_to:
                 new.write(written)
             else:
-                self.lost += 1
+                self._forget(written)
         shard.seen = len(old.log)
         self._world.trace("promoted", new.node, f"{sum(w.at > up_to for w in fresh)} of {len(fresh)} writes lost")
         shard.master, shard.replica = new, old

@@ -335,5 +335,6 @@ class Link:
             (key, value, now + int(ttl_s)) for name, key, ttl_s, value in (c for c in commands if c[0] == b"SETEX")
         )
         if values:
-            self.server.log.append(Written(now, values))
-            self.server.fleet.note(values)
+            written = Written(now, values)
+            self.server.log.append(written)
+            self.server.fleet.note(self.server, written)
