@@ -189,15 +189,16 @@ class Pipeline:
         if not due:
             return []
         there = self._commit.verify([held.traces for held in due])
-        doubtful = []
-        for held, is_there in zip(due, there, strict=True):
-            self._meter.add("verified", label="there" if is_there else "in doubt")
-            if is_there:
-                self._end(held.message, held.faults)
-            else:
-                doubtful.append(held.message)
+        for held in (held for held, is_there in zip(due, there, strict=True) if is_there):
+            self._end(held.message, held.faults)
             self._let_go(held)
-        return doubtful
+            self._meter.add("verified", label="there")
+        # Only now: had one above not been parked, these must still be held.
+        doubtful = [held for held, is_there in zip(due, there, strict=True) if not is_there]
+        for held in doubtful:
+            self._let_go(held)
+        self._meter.add("verified", len(doubtful), "in doubt")
+        return [held.message for held in doubtful]
 
     def let_go(self, after: float = float("-inf")) -> list[Message]:
         """Hold no longer what is due after that time, on the clock."""
