@@ -11,11 +11,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest.mock import patch
 
+from fastfold import commit, hold
 from fastfold.errors import Unavailable
 from fastfold.ledger import HostRecord, LedgerEntry
+from fastfold.resp import Node
 from fastfold.store import Command, Connection, Reply
+from fastfold.topology import Nodes
 from fastfold.types import BatchId
-from simulation.scenario import START_MS
+from simulation.scenario import START_MS, Scenario
 from simulation.scheduler import World
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -25,6 +28,9 @@ Connect = Callable[[], Connection]
 
 class Mutant:
     """The program as it is."""
+
+    def adapt(self, scenario: Scenario) -> None:
+        """Change what a seed has drawn."""
 
     @contextmanager
     def planted(self, world: World) -> Iterator[None]:
@@ -94,8 +100,8 @@ class _LedgerApart(_Wrapped):
         done = rest[-1]
         if isinstance(done, list):
             self.inner.send([record])
-            (answer,) = self.inner.read(1)
-            done = [answer, *done]
+            self.inner.read(1)
+            done = [b"OK", *done]
         self.inner.send(self._left)
         return [first, b"QUEUED", *rest[:-1], done][:count]
 
@@ -120,12 +126,14 @@ class _Repeating(_Wrapped):
 
     def read(self, count: int) -> list[Reply]:
         try:
-            return self.inner.read(count)
+            replies = self.inner.read(count)
         except Unavailable:
             if not self._transaction:
                 raise
             self._again()
-            return self.inner.read(count)
+            replies = self.inner.read(count)
+        self._transaction = []
+        return replies
 
     def _again(self) -> None:
         self.inner.close()
@@ -184,6 +192,47 @@ class _PrunedByArrival(Mutant):
         return [(HostRecord, "with_entry", pruned)]
 
 
+class _Hold(Mutant):
+    """Holds for a part of the loss window of failovers; 0: deletes at once."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def adapt(self, scenario: Scenario) -> None:
+        scenario.hold_s = self._share * scenario.loss_window_s
+
+
+class _NoFence(Mutant):
+    """Looks for the last record written to a node, whatever has become of the connection or the slots."""
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        def connection_of(nodes: Nodes, node: Node, generation: int) -> Connection | None:
+            try:
+                return nodes.connection(node)
+            except Unavailable:
+                return None
+
+        return [
+            (Nodes, "generation", lambda nodes, node: 0),
+            (Nodes, "held", connection_of),
+            (hold, "_topology", lambda nodes: ()),
+        ]
+
+
+class _FoundIsSafe(Mutant):
+    """Does not hold what another worker has committed and may lose."""
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        return [(hold.Footprint, "found", lambda *_: None)]
+
+
+class _NotVerified(Mutant):
+    """Holds, and does not look."""
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        return [(commit, "verify", lambda nodes, held, is_applied: [True for _ in held])]
+
+
 MUTANTS: dict[str, Mutant] = {
     "none": Mutant(),
     "ledger outside the EXEC": _ByConnection(_LedgerApart),
@@ -191,5 +240,10 @@ MUTANTS: dict[str, Mutant] = {
     "host record not watched": _ByConnection(_UnwatchedRecord),
     "ledger pruned by wall clock": _PrunedByWallClock(),
     "ledger pruned by arrival": _PrunedByArrival(),
+    "deleted at once": _Hold(0.0),
+    "held for less than the loss window": _Hold(0.4),
+    "held without the fence": _NoFence(),
+    "held without a look": _NotVerified(),
+    "found applied is not held": _FoundIsSafe(),
 }
 """Every mutant by its name."""

@@ -8,7 +8,7 @@ hold and verify rests; `Failover` says how a real one comes about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fastfold import store
@@ -72,7 +72,9 @@ class Fleet:
     ----------
     lost : int
         Acknowledged writes that failovers have lost.
-    failovers : int
+    failovers, writes : int
+    at_write : callable or None
+        Called with the server after each write, for faults that strike just then.
     expired : set of bytes
         Keys that were written again after their life was over.
     """
@@ -83,6 +85,8 @@ class Fleet:
         self.cluster = shards > 0
         self.lost = 0
         self.failovers = 0
+        self.writes = 0
+        self.at_write: Callable[[Server], object] | None = None
         self.expired: set[bytes] = set()
         self._ends: dict[bytes, list[float]] = {}
         self._world = world
@@ -169,7 +173,10 @@ class Fleet:
         return spans
 
     def note(self, server: Server, written: Written) -> None:
-        """Keep account of lives that ended."""
+        """Keep account of writes, and of lives that ended."""
+        self.writes += 1
+        if self.at_write is not None:
+            self.at_write(server)
         if not any(shard.master is server for shard in self.shards):
             return  # it is replaced already: this is lost
         for key, _, expires_at in written.values:

@@ -30,7 +30,8 @@ from simulation.files import BUCKET, body_of
 from simulation.judge import judge
 from simulation.mutants import Mutant
 from simulation.pod import Plant, Pod
-from simulation.redis_fleet import FAILOVERS, SLOTS, Fleet
+from simulation.redis_fleet import FAILOVERS, SLOTS, Fleet, Shard
+from simulation.redis_node import Server
 from simulation.scenario import Scenario
 from simulation.scheduler import Process, Stuck, World
 from simulation.threads import Threads, installed
@@ -52,7 +53,7 @@ MODULES: tuple[ModuleType, ...] = (
 )
 """Modules of the program that run in the world; what they call a thread or the time is of the world."""
 
-REST_S = 7200.0
+REST_S = 3600.0
 """How long the last message may take once there are no more faults."""
 
 LOOK_S = 1.0
@@ -121,6 +122,7 @@ def run(
 
 class _Run:
     def __init__(self, scenario: Scenario, mutant: Mutant, traced: Callable[[str], object] | None) -> None:
+        mutant.adapt(scenario)
         self.scenario = scenario
         self.world = World(scenario.seed, traced)
         self.mutant = mutant
@@ -128,6 +130,7 @@ class _Run:
         self.stored: dict[int, Stored] = {}
         self.kills = 0
         self.ending = False
+        self._at_writes: set[int] = set()
 
     def outcome(self, kill_at: tuple[int, int] | None) -> Outcome:
         world, scenario = self.world, self.scenario
@@ -217,7 +220,9 @@ class _Run:
         some_day(scenario.kills // 2, lambda: self._strike(Process.kill))
         some_day(scenario.freezes, lambda: self._strike(lambda p: p.freeze(world.between(1, 60))))
         some_day(scenario.drains, self._drain_one)
-        some_day(scenario.failovers, self._fail_over)
+        some_day(scenario.failovers // 2, lambda: self._fail_over(world.random.choice(fleet.shards)))
+        self._at_writes = {int(10 ** world.between(0, 1.5)) for _ in range(scenario.failovers - scenario.failovers // 2)}
+        fleet.at_write = self._at_write
         if fleet.cluster:
             some_day(scenario.moves, self._move)
         if scenario.recut_at is not None:
@@ -265,11 +270,17 @@ class _Run:
             self.world.random.choice(alive).drain()
             self.world.call_at(self.world.now + self.world.between(0, 5), self._start)
 
-    def _fail_over(self) -> None:
-        fleet, scenario, world = self.plant.fleet, self.scenario, self.world
+    def _at_write(self, server: Server) -> None:
+        """Begin a failover just behind a write, where it can take most."""
+        fleet, world = self.plant.fleet, self.world
+        if fleet.writes in self._at_writes and world.now < self.scenario.calm_at:
+            shard = next(shard for shard in fleet.shards if server in (shard.master, shard.replica))
+            world.call_at(world.now, lambda: self._fail_over(shard))
+
+    def _fail_over(self, shard: Shard) -> None:
         processes = [pod.process for pod in self.pods if pod.process.alive]
-        how = world.random.choice(FAILOVERS)
-        fleet.fail_over(world.random.choice(fleet.shards), how, scenario.loss_window_s, processes)
+        how = self.world.random.choice(FAILOVERS)
+        self.plant.fleet.fail_over(shard, how, self.scenario.loss_window_s, processes)
 
     def _move(self) -> None:
         fleet, world = self.plant.fleet, self.world

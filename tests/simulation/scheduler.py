@@ -20,6 +20,10 @@ import greenlet
 __all__ = ["Process", "Stuck", "Task", "Waiters", "World"]
 
 
+EVENTS = 100_000
+"""Most events of a world; one that comes to rest needs some hundreds, rarely some thousands."""
+
+
 class Stuck(AssertionError):
     """The world did not come to rest."""
 
@@ -122,6 +126,8 @@ class World:
         while not until():
             if not queue:
                 raise Stuck("nothing is left that could happen")
+            if self._count > EVENTS:
+                raise Stuck(f"busy without end: {EVENTS} events in {self.now:.0f} s")
             at, _, _, what, parked = heapq.heappop(queue)
             if at > self.now:
                 self.now = at
