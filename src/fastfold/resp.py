@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import hiredis
 
+from fastfold._core import pack_commands
 from fastfold.errors import ConfigError, Unavailable
 from fastfold.store import Command, Reply, ReplyError
 
@@ -270,7 +271,7 @@ class RespConnection:
         """Send commands in one packet."""
         if not commands:
             return
-        packet = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+        packet = pack_commands(commands)
         try:
             self._stream.settimeout(self._timeout_s)
             self._stream.sendall(packet)
@@ -288,24 +289,22 @@ class RespConnection:
         """
         replies: list[Reply] = []
         deadline = time.monotonic() + self._timeout_s
-        while len(replies) < count:
-            reply = self._next_reply()
-            if reply is _MISSING:
-                self._receive(deadline)
-                continue
-            self._unread_bytes = 0
-            replies.append(reply)  # type: ignore[arg-type]
+        gets = self._reader.gets
+        try:
+            while len(replies) < count:
+                reply = gets()
+                if reply is _MISSING:
+                    self._receive(deadline)
+                    continue
+                self._unread_bytes = 0
+                replies.append(reply)  # type: ignore[arg-type]
+        except hiredis.ProtocolError as error:
+            raise self._broken(f"not RESP: {error}") from error
         return replies
 
     def close(self) -> None:
         """Close; a second time does nothing."""
         self._stream.close()
-
-    def _next_reply(self) -> object:
-        try:
-            return self._reader.gets()
-        except hiredis.ProtocolError as error:
-            raise self._broken(f"not RESP: {error}") from error
 
     def _receive(self, deadline: float) -> None:
         if self._unread_bytes > self._reply_bytes:

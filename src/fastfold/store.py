@@ -56,6 +56,7 @@ __all__ = [
     "host_tag",
     "key_slot",
     "pack_value",
+    "prefixed",
     "process_digest",
     "process_key",
     "process_tag",
@@ -88,7 +89,8 @@ def encode_varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _prefixed(text: str) -> bytes:
+def prefixed(text: str) -> bytes:
+    """A text behind its length: how it stands in what is hashed, and in a host record."""
     encoded = text.encode()
     return encode_varint(len(encoded)) + encoded
 
@@ -99,7 +101,7 @@ def _tag(digest: bytes) -> bytes:
 
 def host_tag(tenant: str, host: str) -> bytes:
     """The eleven characters between the braces of all keys of a host."""
-    identity = _prefixed(tenant) + _prefixed(host)
+    identity = prefixed(tenant) + prefixed(host)
     return _tag(blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.host").digest())
 
 
@@ -163,7 +165,7 @@ def batch_id(bucket: str, key: str, version_id: str | None, etag: str, time_ms: 
     """
     if time_ms < 0:
         raise ValueError(f"time of a batch before 1970: {time_ms} ms")
-    identity = b"".join(map(_prefixed, (bucket, key, version_id or "", etag.strip('"'))))
+    identity = b"".join(map(prefixed, (bucket, key, version_id or "", etag.strip('"'))))
     return BatchId(time_ms, blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.batch").digest())
 
 
