@@ -297,7 +297,7 @@ class RespConnection:
                     self._receive(deadline)
                     continue
                 self._unread_bytes = 0
-                replies.append(reply)  # type: ignore[arg-type]
+                replies.append(reply)
         except hiredis.ProtocolError as error:
             raise self._broken(f"not RESP: {error}") from error
         return replies
