@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any
 
 from fastfold.local import HOST
@@ -38,6 +39,8 @@ class Slots:
 
     def begin_move(self, slot: int, target: Any) -> Any:
         """Let a slot be on its way, with all keys where they were; gives the node it leaves."""
+        # A new owner that has not heard of the highest epoch would not rise above it, and its claim be nothing.
+        wait_for(lambda: len({self._epochs(port) for port in self._ports}) == 1, "epochs that all agree on")
         source = self.owner(slot)
         target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._name(source))
         source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self._name(target))
@@ -66,15 +69,24 @@ class Slots:
 
     def move(self, slot: int, target: Any) -> None:
         """Give a slot to another node, without its keys."""
-        name = self._name(target)
-        # The new owner first: only it raises its epoch, by which the others believe it.
-        for node in [target, *(node for node in self._masters if node is not target)]:
-            node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", name)
+        self._give(slot, target)
         wait_for(lambda: self._agreed(slot, target), f"slot {slot} has moved for all")
 
+    def _give(self, slot: int, target: Any) -> None:
+        # The new owner first: only it raises its epoch, by which the others believe it.
+        for node in [target, *(node for node in self._masters if node is not target)]:
+            node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", self._name(target))
+
     def _agreed(self, slot: int, target: Any) -> bool:
-        if all(self._owner(slot, port) is target for port in self._ports):
-            return True
-        # After a move back within the second, the new owner may not have heard of an epoch above its own.
-        target.execute_command("CLUSTER", "BUMPEPOCH")
-        return False
+        return all(self._owner(slot, port) is target for port in self._ports)
+
+    @staticmethod
+    def _epochs(port: int) -> tuple[tuple[bytes, bytes], ...]:
+        """Every node and its epoch, as one of them knows."""
+        address = RedisAddress((Node(HOST, port),))
+        with closing(Connector(address)(address.seeds[0])) as connection:
+            connection.send([(b"CLUSTER", b"NODES")])
+            (reply,) = connection.read(1)
+        assert isinstance(reply, bytes)
+        rows = [line.split() for line in reply.splitlines()]
+        return tuple(sorted((row[0], row[6]) for row in rows if b"master" in row[2]))
