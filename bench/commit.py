@@ -152,8 +152,8 @@ def describe(
         "decompression, merge, compression; all ways use the same code for these, and left the same bytes in Redis "
         "before the clock started.",
         "",
-        f"Input: {processes} states of the real files, {mean_bytes:.0f} bytes of payload on average, in one batch; each "
-        f"batch meets states that are there. The least of {rounds} batches. Of the cluster only masters are counted.",
+        f"Input: {processes} states of the real files, {mean_bytes:.0f} bytes of payload on average, in one batch; "
+        f"each batch meets states that are there. The least of {rounds} batches. Of the cluster only masters are counted.",
         "",
         *sign(place(["fastfold", "redis", "hiredis"])),
     ]

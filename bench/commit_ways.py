@@ -151,7 +151,7 @@ class RedisPySingly(RedisPyPipeline):
                 self._commit_one(key, delta)
 
     def _commit_one(self, key: bytes, delta: bytes) -> None:
-        codec = self.transactions._codec
+        codec = self.transactions.codec
         with self.client.pipeline(transaction=True) as pipe:
             pipe.watch(key)
             merged = self.merge(codec.unpack_all([pipe.get(key)], [key]), [delta])
@@ -290,12 +290,15 @@ def measure(name: str, url: str, hosts: list[HostDeltas], rounds: int) -> dict[s
 
 
 def regroup(
-    states: list[tuple[str, dict[str, Any]]], size: int, encode: Callable[[str, str, dict[str, Any]], bytes]
+    states: list[tuple[str, dict[str, Any]]],
+    size: int,
+    encode: Callable[[str, str, dict[str, Any]], bytes],
+    prefix: str = "host",
 ) -> list[HostDeltas]:
     """Hosts of that many processes."""
     hosts = []
     for first in range(0, len(states) - size + 1, size):
-        name = f"host-{first // size}.example"
+        name = f"{prefix}-{first // size}.example"
         members = sorted(states[first : first + size], key=lambda one: one[0])
         payloads = [encode(name, process, values) for process, values in members]
         hosts.append(HostDeltas("", name, [process for process, _ in members], payloads))

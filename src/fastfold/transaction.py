@@ -17,7 +17,17 @@ from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
 from fastfold.resp import Node
 from fastfold.retry import BackoffPolicy
-from fastfold.store import VALUE_BYTES, Codec, Command, Reply, ReplyError, host_key, key_slot, prefixed, process_digest
+from fastfold.store import (
+    VALUE_BYTES,
+    Codec,
+    Command,
+    Reply,
+    ReplyError,
+    identity_key,
+    key_slot,
+    prefixed,
+    process_digest,
+)
 from fastfold.types import BatchId, HostDeltas
 
 __all__ = [
@@ -107,8 +117,8 @@ class HostWork:
 
     def __init__(self, deltas: HostDeltas, namespace: bytes) -> None:
         self.deltas = deltas
-        self.key = host_key(deltas.tenant, deltas.host, namespace)
         self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
+        self.key = identity_key(self.identity, namespace)
         self.slot = key_slot(self.key)
         self.bits = 0
         self.open = 0
@@ -216,6 +226,11 @@ class Transactions:
     ----------
     settings : CommitSettings
     merge_group : MergeGroup
+
+    Attributes
+    ----------
+    codec : Codec
+        Packs and unpacks the values.
     """
 
     def __init__(self, settings: CommitSettings, merge_group: MergeGroup) -> None:
@@ -223,7 +238,7 @@ class Transactions:
         self._state_ttl = b"%d" % settings.state_ttl_s
         # The ledger outlives its states: gone before them, it would let a batch be applied twice.
         self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
-        self._codec = Codec(settings.value_bytes)
+        self.codec = Codec(settings.value_bytes)
         self._merge_group = merge_group
 
     def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
@@ -249,7 +264,7 @@ class Transactions:
         if not isinstance(record, bytes):
             return record
         merged = self._merge(group, found[1:])
-        first, *values = self._codec.pack_all([record, *merged])
+        first, *values = self.codec.pack_all([record, *merged])
         ttl = self._state_ttl
         return Write(
             [
@@ -263,7 +278,7 @@ class Transactions:
         if not isinstance(reply, bytes):
             return False
         try:
-            record = HostRecord.decode(self._codec.unpack(reply, entry.key))
+            record = HostRecord.decode(self.codec.unpack(reply, entry.key))
         except CorruptValue:
             # Whoever commits again will say so, with the key.
             return False
@@ -273,7 +288,7 @@ class Transactions:
     def _step(self, group: Group, batch: BatchId, value: bytes | None) -> bytes | Applied | Recut | Late:
         """The host record to write, or why nothing is written."""
         host, (bits, index, _) = group.host, group.chunk
-        payload = None if value is None else self._codec.unpack(value, host.key)
+        payload = None if value is None else self.codec.unpack(value, host.key)
         step = step_ledger(payload, host.identity, batch.time_ms, batch.id, bits, index, self._window_ms)
         match step:
             case (0, bytes(record)):
@@ -321,7 +336,7 @@ class Transactions:
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
             raise IdentityClash(f"processes of host {deltas.host!r} have one key: {names!r:.1000}")
         payloads = [deltas.payloads[place] for place in members]
-        currents = self._codec.unpack_all(values, keys)
+        currents = self.codec.unpack_all(values, keys)
         try:
             # The core compares the identities; it does not know the keys.
             return self._merge_group(currents, payloads)

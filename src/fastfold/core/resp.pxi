@@ -6,7 +6,7 @@ cdef enum:
     BULK_MOST = 24          # $, a length, and two line ends
 
 
-cdef uint8_t* _put_head(uint8_t* out, uint8_t kind, size_t number) noexcept nogil:
+cdef uint8_t* _put_resp_head(uint8_t* out, uint8_t kind, size_t number) noexcept nogil:
     cdef uint8_t digits[20]
     cdef int count = 0
     out[0] = kind
@@ -49,9 +49,9 @@ def pack_commands(commands not None):
     # Nobody else has seen these bytes yet.
     out = <uint8_t*> <char*> packet
     for command in commands:
-        out = _put_head(out, 42, len(command))
+        out = _put_resp_head(out, 42, len(command))
         for part in command:
-            out = _put_head(out, 36, len(part))
+            out = _put_resp_head(out, 36, len(part))
             memcpy(out, <const char*> part, len(part))
             out += len(part)
             out[0] = 13
