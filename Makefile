@@ -21,7 +21,7 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-compare annotate \
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-compare annotate \
 	sanitize profile wheel clean clean-venv
 
 help: ## this list
@@ -78,6 +78,10 @@ bench-memory: build ## peak memory of a fold over a file of 120 MB; fails from 6
 
 bench-scaling: build ## two threads beside one
 	$(PY) bench/scaling.py
+
+bench-commit: build ## CPU per committed process beside redis-py, and workers that meet on the same hosts
+	$(PY) bench/commit.py $(BENCH)
+	$(PY) bench/contention.py
 
 bench-units: build ## each unit of the core, in CPU time
 	$(PY) -m pytest -q bench/units -o pythonpath=bench/units --benchmark-timer=time.process_time \

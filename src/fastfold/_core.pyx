@@ -22,6 +22,7 @@ exception::
 
     reader    Folder, Deltas    arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
+    ledger    host records      resp      commands as packets
 """
 
 import ctypes
@@ -73,8 +74,10 @@ __all__ = (
     "identity",
     "merge",
     "merge_group",
+    "pack_commands",
     "simd",
     "states_table",
+    "step_ledger",
     "use_simd",
 )
 
@@ -98,6 +101,8 @@ include "core/arrow.pxi"
 include "core/batch.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
+include "core/ledger.pxi"
+include "core/resp.pxi"
 
 _bind_isal()
 _check_isal()

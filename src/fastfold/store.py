@@ -54,8 +54,10 @@ __all__ = [
     "encode_varint",
     "host_key",
     "host_tag",
+    "identity_key",
     "key_slot",
     "pack_value",
+    "prefixed",
     "process_digest",
     "process_key",
     "process_tag",
@@ -88,9 +90,11 @@ def encode_varint(number: int) -> bytes:
     return bytes(encoded)
 
 
-def _prefixed(text: str) -> bytes:
+def prefixed(text: str) -> bytes:
+    """A text behind its length: how it stands in what is hashed, and in a host record."""
     encoded = text.encode()
-    return encode_varint(len(encoded)) + encoded
+    length = len(encoded)
+    return (bytes((length,)) if length < 0x80 else encode_varint(length)) + encoded
 
 
 def _tag(digest: bytes) -> bytes:
@@ -99,7 +103,10 @@ def _tag(digest: bytes) -> bytes:
 
 def host_tag(tenant: str, host: str) -> bytes:
     """The eleven characters between the braces of all keys of a host."""
-    identity = _prefixed(tenant) + _prefixed(host)
+    return _host_tag(prefixed(tenant) + prefixed(host))
+
+
+def _host_tag(identity: bytes) -> bytes:
     return _tag(blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.host").digest())
 
 
@@ -121,7 +128,12 @@ def host_key(tenant: str, host: str, namespace: bytes = b"ff:") -> bytes:
     >>> host_key("", "WORKSTATION5.theshire.local")
     b'ff:{GRJ_dlQU0qU}'
     """
-    return b"%b{%b}" % (namespace, host_tag(tenant, host))
+    return identity_key(prefixed(tenant) + prefixed(host), namespace)
+
+
+def identity_key(identity: bytes, namespace: bytes) -> bytes:
+    """Key of a host record, from what the record begins with: tenant and host, each `prefixed`."""
+    return b"%b{%b}" % (namespace, _host_tag(identity))
 
 
 def process_key(host_key: bytes, process: str) -> bytes:
@@ -163,7 +175,7 @@ def batch_id(bucket: str, key: str, version_id: str | None, etag: str, time_ms: 
     """
     if time_ms < 0:
         raise ValueError(f"time of a batch before 1970: {time_ms} ms")
-    identity = b"".join(map(_prefixed, (bucket, key, version_id or "", etag.strip('"'))))
+    identity = b"".join(map(prefixed, (bucket, key, version_id or "", etag.strip('"'))))
     return BatchId(time_ms, blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.batch").digest())
 
 

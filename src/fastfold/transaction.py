@@ -11,12 +11,23 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fastfold._core import step_ledger
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
 from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
 from fastfold.resp import Node
 from fastfold.retry import BackoffPolicy
-from fastfold.store import VALUE_BYTES, Codec, Command, Reply, ReplyError, host_key, key_slot, process_digest
+from fastfold.store import (
+    VALUE_BYTES,
+    Codec,
+    Command,
+    Reply,
+    ReplyError,
+    identity_key,
+    key_slot,
+    prefixed,
+    process_digest,
+)
 from fastfold.types import BatchId, HostDeltas
 
 __all__ = [
@@ -89,6 +100,8 @@ class HostWork:
     deltas : HostDeltas
     key : bytes
         Of the host record.
+    identity : bytes
+        How the host record begins.
     slot : int
         Of all its keys.
     bits : int
@@ -100,11 +113,12 @@ class HostWork:
     late : Late or None
     """
 
-    __slots__ = ("bits", "deltas", "key", "late", "open", "refused", "slot", "written")
+    __slots__ = ("bits", "deltas", "identity", "key", "late", "open", "refused", "slot", "written")
 
     def __init__(self, deltas: HostDeltas, namespace: bytes) -> None:
         self.deltas = deltas
-        self.key = host_key(deltas.tenant, deltas.host, namespace)
+        self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
+        self.key = identity_key(self.identity, namespace)
         self.slot = key_slot(self.key)
         self.bits = 0
         self.open = 0
@@ -189,6 +203,9 @@ class Recut:
 Decision = Write | Applied | Recut | Late
 
 
+_APPLIED = Applied()
+
+
 class ErrorAnswer(Exception):
     """An error reply where a transaction cannot go on; never leaves the commit.
 
@@ -209,6 +226,11 @@ class Transactions:
     ----------
     settings : CommitSettings
     merge_group : MergeGroup
+
+    Attributes
+    ----------
+    codec : Codec
+        Packs and unpacks the values.
     """
 
     def __init__(self, settings: CommitSettings, merge_group: MergeGroup) -> None:
@@ -216,7 +238,7 @@ class Transactions:
         self._state_ttl = b"%d" % settings.state_ttl_s
         # The ledger outlives its states: gone before them, it would let a batch be applied twice.
         self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
-        self._codec = Codec(settings.value_bytes)
+        self.codec = Codec(settings.value_bytes)
         self._merge_group = merge_group
 
     def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
@@ -236,25 +258,18 @@ class Transactions:
         ErrorAnswer
             A reply is an error.
         """
-        host, chunk = group.host, group.chunk
-        values = _values(replies, (host.key, *group.keys))
-        record = self._read_record(host, values[0])
-        bits = record.bits_of(batch)
-        if bits is not None:
-            if bits != chunk.bits:
-                return Recut(bits)
-            if record.has(batch, bits, chunk.chunk_index):
-                return Applied()
-        behind_ms = record.behind_ms(batch)
-        if behind_ms > self._window_ms:
-            return Late(host.deltas.host, behind_ms, self._window_ms)
-        merged = self._merge(group, values[1:])
-        record = record.with_entry(batch, self._window_ms, chunk.bits, chunk.chunk_index)
-        ttl, pack = self._state_ttl, self._codec.pack
+        host = group.host
+        found = _values(replies, (host.key, *group.keys))
+        record = self._step(group, batch, found[0])
+        if not isinstance(record, bytes):
+            return record
+        merged = self._merge(group, found[1:])
+        first, *values = self.codec.pack_all([record, *merged])
+        ttl = self._state_ttl
         return Write(
             [
-                (b"SETEX", host.key, self._record_ttl, pack(record.encode())),
-                *((b"SETEX", key, ttl, pack(payload)) for key, payload in zip(group.keys, merged, strict=True)),
+                (b"SETEX", host.key, self._record_ttl, first),
+                *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)],
             ]
         )
 
@@ -263,18 +278,49 @@ class Transactions:
         if not isinstance(reply, bytes):
             return False
         try:
-            record = HostRecord.decode(self._codec.unpack(reply, entry.key))
+            record = HostRecord.decode(self.codec.unpack(reply, entry.key))
         except CorruptValue:
             # Whoever commits again will say so, with the key.
             return False
         # An entry that newer batches have driven out since was there: they are later writes of one order.
         return record.has(batch, entry.bits, entry.chunk_index) or record.behind_ms(batch) > self._window_ms
 
-    def _read_record(self, host: HostWork, value: bytes | None) -> HostRecord:
+    def _step(self, group: Group, batch: BatchId, value: bytes | None) -> bytes | Applied | Recut | Late:
+        """The host record to write, or why nothing is written."""
+        host, (bits, index, _) = group.host, group.chunk
+        payload = None if value is None else self.codec.unpack(value, host.key)
+        step = step_ledger(payload, host.identity, batch.time_ms, batch.id, bits, index, self._window_ms)
+        match step:
+            case (0, bytes(record)):
+                return record
+            case (1, _):
+                return _APPLIED
+            case (2, int(found)):
+                return Recut(found)
+            case (3, int(behind_ms)):
+                return Late(host.deltas.host, behind_ms, self._window_ms)
+        # Not as the core expects it: say why, or do without the core.
+        return self._step_slowly(group, batch, payload)
+
+    def _step_slowly(self, group: Group, batch: BatchId, payload: bytes | None) -> bytes | Applied | Recut | Late:
+        host, (bits, index, _) = group.host, group.chunk
+        record = self._read_record(host, payload)
+        found = record.bits_of(batch)
+        if found is not None:
+            if found != bits:
+                return Recut(found)
+            if record.has(batch, bits, index):
+                return _APPLIED
+        behind_ms = record.behind_ms(batch)
+        if behind_ms > self._window_ms:
+            return Late(host.deltas.host, behind_ms, self._window_ms)
+        return record.with_entry(batch, self._window_ms, bits, index).encode()
+
+    @staticmethod
+    def _read_record(host: HostWork, payload: bytes | None) -> HostRecord:
         deltas = host.deltas
-        if value is None:
+        if payload is None:
             return HostRecord(deltas.tenant, deltas.host)
-        payload = self._codec.unpack(value, host.key)
         try:
             record = HostRecord.decode(payload)
         except CorruptValue as error:
@@ -290,7 +336,7 @@ class Transactions:
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
             raise IdentityClash(f"processes of host {deltas.host!r} have one key: {names!r:.1000}")
         payloads = [deltas.payloads[place] for place in members]
-        currents = self._codec.unpack_all(values, keys)
+        currents = self.codec.unpack_all(values, keys)
         try:
             # The core compares the identities; it does not know the keys.
             return self._merge_group(currents, payloads)
