@@ -153,7 +153,8 @@ def describe(
         "before the clock started.",
         "",
         f"Input: {processes} states of the real files, {mean_bytes:.0f} bytes of payload on average, in one batch; "
-        f"each batch meets states that are there. The least of {rounds} batches. Of the cluster only masters are counted.",
+        f"each batch meets states that are there. The least of {rounds} batches. Of the cluster only masters are "
+        "counted.",
         "",
         *sign(place(["fastfold", "redis", "hiredis"])),
     ]

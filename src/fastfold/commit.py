@@ -247,7 +247,8 @@ class Committer:
         if lane.writes:
             self._settle(run, lane, connection.read(lane.writes))
             lane.ending = None
-            run.faults.pop(lane.node, None)
+            if run.faults:
+                run.faults.pop(lane.node, None)
         if not lane.reads:
             return False
         group = lane.waiting[0]
@@ -299,7 +300,7 @@ class Committer:
         found = parse_redirect(lane.node, error) if group.ask is None and error.code == "ASK" else None
         group.ask = found[1] if found is not None else None
         run.last = Unavailable(str(lane.node), error.text)
-        # Asked at once, and with a pause from the second time on: the two nodes may send us to and fro.
+        # Asked at once, and with a pause from the second time on: the two nodes may send us back and forth.
         delay_s = self._settings.fault_backoff.delay_s(group.redirects, self._random) if group.redirects > 1 else 0.0
         group.ready_at = self._clock() + delay_s
         run.pending.append(group)
@@ -334,9 +335,9 @@ class Committer:
             host.refused = True
             run.refusal = run.refusal or error
         else:
+            if isinstance(decision, Write):
+                return decision.commands
             match decision:
-                case Write(commands):
-                    return commands
                 case Recut(bits) if bits != host.bits:
                     run.pending += host.cut(bits)
                 case Late():

@@ -290,17 +290,16 @@ class Transactions:
         host, (bits, index, _) = group.host, group.chunk
         payload = None if value is None else self.codec.unpack(value, host.key)
         step = step_ledger(payload, host.identity, batch.time_ms, batch.id, bits, index, self._window_ms)
-        match step:
-            case (0, bytes(record)):
-                return record
-            case (1, _):
-                return _APPLIED
-            case (2, int(found)):
-                return Recut(found)
-            case (3, int(behind_ms)):
-                return Late(host.deltas.host, behind_ms, self._window_ms)
-        # Not as the core expects it: say why, or do without the core.
-        return self._step_slowly(group, batch, payload)
+        if step is None:
+            # Not as the core expects it: say why, or do without the core.
+            return self._step_slowly(group, batch, payload)
+        outcome, fact = step
+        if outcome == 0:
+            record: bytes = fact
+            return record
+        if outcome == 1:
+            return _APPLIED
+        return Recut(fact) if outcome == 2 else Late(host.deltas.host, fact, self._window_ms)
 
     def _step_slowly(self, group: Group, batch: BatchId, payload: bytes | None) -> bytes | Applied | Recut | Late:
         host, (bits, index, _) = group.host, group.chunk
@@ -364,6 +363,19 @@ def _state_keys(host_key: bytes, processes: Sequence[str]) -> list[bytes]:
 
 
 def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
+    """The values of the keys, from the replies to round trip 1."""
+    values = replies[1:]
+    if replies[0] == b"OK" and len(values) == len(keys):
+        for value in values:
+            if value is not None and value.__class__ is not bytes:
+                break
+        else:
+            return values  # type: ignore[return-value]
+    return _judge(replies, keys)
+
+
+def _judge(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
+    """The same where a reply is none that is hoped for."""
     for reply in replies:
         if isinstance(reply, ReplyError) and reply.code != "WRONGTYPE":
             raise ErrorAnswer(reply)
