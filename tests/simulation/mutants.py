@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
 from fastfold import commit, hold
 from fastfold.errors import Unavailable
 from fastfold.ledger import HostRecord, LedgerEntry
+from fastfold.pipeline import Pipeline
 from fastfold.resp import Node
+from fastfold.source import Message
 from fastfold.store import Command, Connection, Reply
 from fastfold.topology import Nodes
+from fastfold.transaction import Group, Transactions
 from fastfold.types import BatchId
 from simulation.scenario import START_MS, Scenario
 from simulation.scheduler import World
@@ -24,6 +28,7 @@ from simulation.scheduler import World
 __all__ = ["MUTANTS", "Mutant"]
 
 Connect = Callable[[], Connection]
+Pruning = Callable[[HostRecord, int], tuple[LedgerEntry, ...]]
 
 
 class Mutant:
@@ -107,7 +112,7 @@ class _LedgerApart(_Wrapped):
 
 
 class _Repeating(_Wrapped):
-    """Sends a transaction whose reply is lost again, on a new connection, without its WATCH."""
+    """As redis-py's cluster pipeline: sends a transaction whose reply is lost again, on a new connection, without its WATCH."""
 
     def __init__(self, connect: Connect, world: World) -> None:
         super().__init__(connect, world)
@@ -159,51 +164,71 @@ class _UnwatchedRecord(_Wrapped):
         )
 
 
-class _PrunedByWallClock(Mutant):
-    """The ledger drops what is older than the window by the clock on the wall."""
+class _Pruned(Mutant):
+    """The ledger drops entries that it should keep; `Pruning` says which are kept."""
+
+    def __init__(self, make: Callable[[World], Pruning]) -> None:
+        self._make = make
 
     def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
-        with_entry = HostRecord.with_entry
+        step, kept = Transactions._step, self._make(world)
 
-        def pruned(record: HostRecord, batch: BatchId, window_ms: int, *chunk: int) -> HostRecord:
-            grown = with_entry(record, batch, 1 << 50, *chunk)
-            oldest_ms = START_MS + int(world.now * 1000) - window_ms
-            return HostRecord(grown.tenant, grown.host, tuple(e for e in grown.entries if e.time_ms >= oldest_ms))
+        def pruned(self: Transactions, group: Group, batch: BatchId, value: bytes | None) -> Any:
+            written = step(self, group, batch, value)
+            if not isinstance(written, bytes):
+                return written
+            record = HostRecord.decode(written)
+            return replace(record, entries=kept(record, self._window_ms)).encode()
 
-        return [(HostRecord, "with_entry", pruned)]
+        return [(Transactions, "_step", pruned)]
 
 
-class _PrunedByArrival(Mutant):
-    """The ledger keeps the entries that came last."""
+def _by_wall_clock(world: World) -> Pruning:
+    """What is younger than the window by the clock on the wall."""
 
-    KEPT = 4
+    def kept(record: HostRecord, window_ms: int) -> tuple[LedgerEntry, ...]:
+        oldest_ms = START_MS + int(world.now * 1000) - window_ms
+        return tuple(entry for entry in record.entries if entry.time_ms >= oldest_ms)
 
-    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
-        with_entry = HostRecord.with_entry
-        arrivals: dict[tuple[str, LedgerEntry], int] = {}
+    return kept
 
-        def pruned(record: HostRecord, batch: BatchId, window_ms: int, *chunk: int) -> HostRecord:
-            grown = with_entry(record, batch, window_ms, *chunk)
-            for entry in grown.entries:
-                arrivals.setdefault((record.host, entry), len(arrivals))
-            newest = sorted(grown.entries, key=lambda entry: arrivals[record.host, entry])[-self.KEPT :]
-            return HostRecord(grown.tenant, grown.host, tuple(sorted(newest)))
 
-        return [(HostRecord, "with_entry", pruned)]
+def _by_arrival(world: World) -> Pruning:
+    """The four that came last."""
+    arrivals: dict[tuple[str, LedgerEntry], int] = {}
+
+    def kept(record: HostRecord, window_ms: int) -> tuple[LedgerEntry, ...]:
+        for entry in record.entries:
+            arrivals.setdefault((record.host, entry), len(arrivals))
+        return tuple(sorted(sorted(record.entries, key=lambda entry: arrivals[record.host, entry])[-4:]))
+
+    return kept
 
 
 class _Hold(Mutant):
-    """Holds for a part of the loss window of failovers; 0: deletes at once."""
+    """Holds for a part of the loss window of failovers; 0: deletes at once.
+
+    Aimed: every world has failovers that lose.
+    """
 
     def __init__(self, share: float) -> None:
         self._share = share
 
     def adapt(self, scenario: Scenario) -> None:
+        scenario.failovers = 4
+        scenario.loss_window_s = scenario.loss_window_s or 5.0
         scenario.hold_s = self._share * scenario.loss_window_s
 
 
 class _NoFence(Mutant):
-    """Looks for the last record written to a node, whatever has become of the connection or the slots."""
+    """Looks for the last record written to a node, whatever has become of the connection or the slots.
+
+    Aimed: a commit of many transactions, with a failover in the middle that loses the first of them.
+    """
+
+    def adapt(self, scenario: Scenario) -> None:
+        scenario.shards, scenario.chunk, scenario.network.latency_s = 0, 1, 0.2
+        scenario.hold_s, scenario.loss_window_s, scenario.failovers = 10.0, 5.0, 4
 
     def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
         def connection_of(nodes: Nodes, node: Node, generation: int) -> Connection | None:
@@ -220,7 +245,14 @@ class _NoFence(Mutant):
 
 
 class _FoundIsSafe(Mutant):
-    """Does not hold what another worker has committed and may lose."""
+    """Does not hold what another worker has committed and may lose.
+
+    Aimed: two workers on one file, and a failover.
+    """
+
+    def adapt(self, scenario: Scenario) -> None:
+        scenario.workers, scenario.aws.doubled, scenario.aws.stale_works = 3, 0.8, 1.0
+        scenario.hold_s, scenario.loss_window_s, scenario.failovers = 10.0, 5.0, 4
 
     def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
         return [(hold.Footprint, "found", lambda *_: None)]
@@ -233,17 +265,51 @@ class _NotVerified(Mutant):
         return [(commit, "verify", lambda nodes, held, is_applied: [True for _ in held])]
 
 
+class _DoubtfulForgotten(Mutant):
+    """Forgets a message that is in doubt when another cannot be parked just then; once this was in the program.
+
+    Aimed: files at fault beside sound ones, an unsteady network, an SQS that loses requests.
+    """
+
+    def adapt(self, scenario: Scenario) -> None:
+        scenario.workers = scenario.slots = 1
+        scenario.hold_s, scenario.loss_window_s, scenario.held_messages = 10.0, 0.0, 1000
+        scenario.kills = scenario.drains = scenario.freezes = 0
+        scenario.network.cut, scenario.aws.lost = 0.1, 0.4
+        scenario.files = [replace(f, fault="poison" if f.number % 2 else f.fault) for f in scenario.files]
+        numbers = range(0, len(scenario.files), 2)
+        pairs = [(number, number + 1) for number in numbers[: len(scenario.files) // 2]]
+        scenario.messages = [(0.1 + 0.2 * files[0], files, False) for files in [*pairs, *((n,) for n in numbers)]]
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        def verify(self: Pipeline) -> list[Message]:
+            due = [held for held in self._held if held.due <= self._clock()]
+            if not due:
+                return []
+            doubtful = []
+            for held, is_there in zip(due, self._commit.verify([held.traces for held in due]), strict=True):
+                if is_there:
+                    self._end(held.message, held.faults)
+                else:
+                    doubtful.append(held.message)
+                self._let_go(held)
+            return doubtful
+
+        return [(Pipeline, "verify", verify)]
+
+
 MUTANTS: dict[str, Mutant] = {
     "none": Mutant(),
     "ledger outside the EXEC": _ByConnection(_LedgerApart),
     "EXEC sent again without WATCH": _ByConnection(_Repeating),
     "host record not watched": _ByConnection(_UnwatchedRecord),
-    "ledger pruned by wall clock": _PrunedByWallClock(),
-    "ledger pruned by arrival": _PrunedByArrival(),
+    "ledger pruned by wall clock": _Pruned(_by_wall_clock),
+    "ledger pruned by arrival": _Pruned(_by_arrival),
     "deleted at once": _Hold(0.0),
     "held for less than the loss window": _Hold(0.4),
     "held without the fence": _NoFence(),
     "held without a look": _NotVerified(),
     "found applied is not held": _FoundIsSafe(),
+    "doubtful message forgotten": _DoubtfulForgotten(),
 }
 """Every mutant by its name."""
