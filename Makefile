@@ -4,12 +4,17 @@
 #   PYTHON=python3.13 make test      another Python (after `make clean-venv`)
 #   TESTS=tests/unit make test       a part of the tests
 #   BENCH="--repeat 5" make bench    options of the benchmark
+#   SEEDS=1000000 make simulate      so many seeds on all cores; FIRST=n begins with another one
+#   SEED=4711 make simulate          this one, step by step
 
 PYTHON ?= python3
 CC ?= cc
 VENV ?= .venv
 TESTS ?= tests
 BENCH ?=
+SEEDS ?= 100000
+FIRST ?= 0
+SEED ?=
 
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
@@ -22,7 +27,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-compare annotate \
-	sanitize profile wheel clean clean-venv
+	sanitize profile simulate wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +52,9 @@ demo: build ## the whole system on this machine, with real files or generated on
 
 test: build ## all tests, with real servers
 	$(PY) -m pytest $(TESTS)
+
+simulate: build ## the commit protocol in simulated worlds: SEEDS of them on all cores, or just SEED
+	PYTHONPATH=tests $(PY) -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FIRST))
 
 lint: $(INSTALLED) ## ruff, cython-lint, codespell, and the C headers with all warnings
 	$(PY) -m ruff check .

@@ -80,7 +80,7 @@ def body_of(file: File) -> bytes:
 
 def fold(files: Iterable[File]) -> object:
     """`fastfold.pipeline.Fold` for these files."""
-    by_body = {body_of(file): [_deltas(host, processes, file.number) for host, processes in file.parts] for file in files}
+    by_body = {body_of(file): [_deltas(*part, file.number) for part in file.parts] for file in files}
 
     def fold_one(body: memoryview, name: str) -> Folded:
         found = by_body.get(bytes(body))

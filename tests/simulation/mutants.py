@@ -112,7 +112,7 @@ class _LedgerApart(_Wrapped):
 
 
 class _Repeating(_Wrapped):
-    """As redis-py's cluster pipeline: sends a transaction whose reply is lost again, on a new connection, without its WATCH."""
+    """Sends a transaction whose reply is lost again, on a new connection without its WATCH, as redis-py does."""
 
     def __init__(self, connect: Connect, world: World) -> None:
         super().__init__(connect, world)

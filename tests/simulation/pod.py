@@ -137,6 +137,4 @@ class Pod:
         if scenario.canary_s:
             bird = Canary(Nodes(address, connect, draw), how.namespace, self.process.name, self.meter, clock=clock)
             canary = CanaryThread(bird, scenario.canary_s)
-        return Worker(
-            queue, keeper, pipeline, scenario.slots, self.meter, breaker, scenario.held_messages, canary
-        )
+        return Worker(queue, keeper, pipeline, scenario.slots, self.meter, breaker, scenario.held_messages, canary)

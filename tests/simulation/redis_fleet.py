@@ -305,7 +305,7 @@ class Fleet:
 
     def _deposed(self) -> list[Server]:
         """Old masters that do not know yet that they are."""
-        return [shard.replica for shard in self.shards if shard.busy]  # or replicas, which nobody asks
+        return [shard.replica for shard in self.shards if shard.busy]
 
     def _promote(self, shard: Shard, up_to: float) -> None:
         """The replica takes over with what it has: all that was written up to a time."""

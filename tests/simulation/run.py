@@ -161,9 +161,7 @@ class _Run:
     def _build(self) -> Plant:
         scenario, world = self.scenario, self.world
         fleet = Fleet(world, scenario.shards, scenario.network, timeout_s=3.0, connect_timeout_s=1.0)
-        return Plant(
-            world, scenario, fleet, SimQueue(world, scenario.aws), Bucket(world, scenario.aws), self.mutant
-        )
+        return Plant(world, scenario, fleet, SimQueue(world, scenario.aws), Bucket(world, scenario.aws), self.mutant)
 
     def _play(self, kill_at: tuple[int, int] | None) -> None:
         world, scenario, queue = self.world, self.scenario, self.plant.queue
@@ -221,7 +219,8 @@ class _Run:
         some_day(scenario.freezes, lambda: self._strike(lambda p: p.freeze(world.between(1, 60))))
         some_day(scenario.drains, self._drain_one)
         some_day(scenario.failovers // 2, lambda: self._fail_over(world.random.choice(fleet.shards)))
-        self._at_writes = {int(10 ** world.between(0, 1.5)) for _ in range(scenario.failovers - scenario.failovers // 2)}
+        at_writes = range(scenario.failovers - scenario.failovers // 2)
+        self._at_writes = {int(10 ** world.between(0, 1.5)) for _ in at_writes}
         fleet.at_write = self._at_write
         if fleet.cluster:
             some_day(scenario.moves, self._move)

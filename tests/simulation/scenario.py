@@ -186,9 +186,7 @@ class _Draws:
         return self._random.random() < probability
 
 
-def _file(
-    random: Random, number: int, hosts: tuple[str, ...], processes: tuple[str, ...], window_s: int
-) -> File:
+def _file(random: Random, number: int, hosts: tuple[str, ...], processes: tuple[str, ...], window_s: int) -> File:
     named = random.sample(hosts, random.randint(1, len(hosts)))
     parts = tuple((host, tuple(sorted(random.sample(processes, random.randint(1, len(processes)))))) for host in named)
     # Most are written one after the other, some have lain for longer than the ledger reaches back.

@@ -173,12 +173,12 @@ class _Condition:
         self._entering = Waiters(world)
         self._waiters = Waiters(world)
 
-    def __enter__(self) -> _Condition:
+    def __enter__(self) -> bool:
         if self._world.draw() < YIELD:
             self._world.sleep(0)
         self._entering.until(lambda: self._owner is None, None)
         self._owner = self._world.task()
-        return self
+        return True
 
     def __exit__(self, *_: object) -> None:
         self._owner = None
