@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
@@ -25,8 +24,8 @@ def a_canary(url: str, counts: Counts) -> Canary:
 
 
 @pytest.fixture
-def counts() -> Iterator[Counts]:
-    yield Counts()
+def counts() -> Counts:
+    return Counts()
 
 
 def test_every_master_has_a_counter_and_one_that_loses_it_is_told(redis_cluster: RedisCluster, counts: Counts) -> None:
