@@ -137,7 +137,7 @@ class RedisPyPipeline(RedisPy):
             writes = self.writes(group, batch, [pipe.get(key) for _, key in commands[1:]])
             pipe.multi()
             for write in writes:
-                pipe.execute_command(*write)
+                pipe.execute_command("SETEX", *write[1:])
             pipe.execute()
 
 
@@ -156,7 +156,7 @@ class RedisPySingly(RedisPyPipeline):
             pipe.watch(key)
             merged = self.merge(codec.unpack_all([pipe.get(key)], [key]), [delta])
             pipe.multi()
-            pipe.execute_command(b"SETEX", key, SETTINGS.state_ttl_s, *codec.pack_all(merged))
+            pipe.execute_command("SETEX", key, SETTINGS.state_ttl_s, *codec.pack_all(merged))
             pipe.execute()
 
 
@@ -214,7 +214,7 @@ class RedisPyAsyncio(Way):
             writes = self.writes(group, batch, [await pipe.get(key) for _, key in commands[1:]])
             pipe.multi()
             for write in writes:
-                pipe.execute_command(*write)
+                pipe.execute_command("SETEX", *write[1:])
             await pipe.execute()
 
     def close(self) -> None:

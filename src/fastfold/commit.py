@@ -254,7 +254,12 @@ class Committer:
         group = lane.waiting[0]
         asked = group.ask is not None
         replies = connection.read(lane.reads)
-        writes = self._decide(run, lane, group, replies[1::2] if asked else replies)
+        if asked:
+            refused = next((reply for reply in replies[::2] if isinstance(reply, ReplyError)), None)
+            if refused is not None:
+                raise ErrorAnswer(refused)
+            replies = replies[1::2]
+        writes = self._decide(run, lane, group, replies)
         lane.waiting.popleft()
         lane.ending = group if writes else None
         writes = [_MULTI, *writes, _EXEC]

@@ -172,11 +172,11 @@ class Worker:
             try:
                 message = self._work.get(timeout=pipeline.pause_s())
             except queue.Empty:
-                pass
-            else:
-                if message is None:
-                    break
-                pipeline = self._work_on(pipeline, message)
+                self._verify(pipeline)
+                continue
+            if message is None:
+                break
+            pipeline = self._work_on(pipeline, message)
             self._verify(pipeline)
         self._verify_last(pipeline)
         pipeline.close()

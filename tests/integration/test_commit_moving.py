@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from committing import NEVER, Counts, a_batch, a_committer, count_of, deltas, state_key
+from fastfold.errors import ConfigError
 from fastfold.local import HOST
 from fastfold.resp import Connector, Node, RedisAddress
 from fastfold.store import Command, Reply, ReplyError, host_key, key_slot
@@ -185,6 +186,26 @@ def test_a_host_that_has_left_is_asked_for_where_it_went(
         finally:
             target.flushall()
             slots.settle(SLOT, source)
+
+
+def test_a_user_who_may_not_ask_is_told(
+    redis_cluster: RedisCluster, masters: list[Any], slots: Slots, target: Any
+) -> None:
+    for node in masters:
+        rights = ["reset", "on", ">s3cret", "-@all", "+watch", "+get", "+setex", "+multi", "+exec", "+cluster|slots"]
+        node.execute_command("ACL", "SETUSER", "fold", *rights, "~ff:*")
+    with closing(a_committer(url=redis_cluster.url.replace("redis://", "redis://fold:s3cret@"))) as committer:
+        committer.commit([deltas(MOVING, "pq")], a_batch(1), NEVER)
+        source = slots.begin_move(SLOT, target)
+        try:
+            slots.move_keys(source, target, *KEYS)
+            with pytest.raises(ConfigError, match="asking"):
+                committer.commit([deltas(MOVING, "pq")], a_batch(2), NEVER)
+        finally:
+            target.flushall()
+            slots.settle(SLOT, source)
+            for node in masters:
+                node.execute_command("ACL", "DELUSER", "fold")
 
 
 @pytest.mark.parametrize("processes", ["pq", "pqr"], ids=["known processes", "a new process"])

@@ -202,7 +202,8 @@ def test_another_writer_in_between(store: MemoryStore, time: Time, counts: Count
 
     committer = a_committer(lambda n: Tapped(store.connect(), tap), counts=counts, clock=time, sleep=time.sleep)
     result = committer.commit([deltas("a", "pq"), deltas("b", "p")], a_batch(1), NEVER)
-    assert result.conflicts == counts.seen["conflicts"] == 3
+    assert result.conflicts == counts.seen["conflicts"] == counts.seen["hot_hosts"] == 3
+    assert result.tries == 4
     assert result.hosts == 2
     assert counts_of(store) == {state_key("a", "p"): 4, state_key("a", "q"): 1, state_key("b", "p"): 1}
     assert len(record_of(store.snapshot().get, "a").entries) == 4
