@@ -90,6 +90,10 @@ class _Process:
                 time.sleep(0.02)
         return False
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """End it; a second time does nothing."""
         self._process.kill()
@@ -148,6 +152,10 @@ class RedisCluster:
     def node(self, port: int) -> redis.Redis:
         """A client of one node; the caller closes it."""
         return redis.Redis(HOST, port)
+
+    def signal(self, port: int, number: int) -> None:
+        """Send a signal to the node of a port."""
+        next(server for server in self._servers if server.port == port).signal(number)
 
     def _form(self) -> None:
         nodes = [self.node(port) for port in self.ports]

@@ -23,6 +23,7 @@ exception::
     reader    what they share   folder    Folder, Deltas             arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
     probe     what tests ask of tables
+    ledger    host records      resp      commands as packets
 """
 
 import ctypes
@@ -75,8 +76,10 @@ __all__ = (
     "identity",
     "merge",
     "merge_group",
+    "pack_commands",
     "simd",
     "states_table",
+    "step_ledger",
     "use_simd",
 )
 
@@ -104,6 +107,8 @@ include "core/batch.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
 include "core/probe.pxi"
+include "core/ledger.pxi"
+include "core/resp.pxi"
 
 _bind_isal()
 _check_isal()

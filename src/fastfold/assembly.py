@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from functools import partial
 
+from fastfold.canary import Canary, CanaryThread
 from fastfold.config import Settings
 from fastfold.fetch import connect_fetcher
 from fastfold.keeper import Keeper
@@ -74,4 +76,21 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
             park=settings.poison == "park",
         )
 
-    return Worker(queue, keeper, pipeline, settings.file_slots, meter)
+    return Worker(
+        queue,
+        keeper,
+        pipeline,
+        settings.file_slots,
+        meter,
+        held_messages=settings.held_messages,
+        canary=_canary(settings, meter),
+    )
+
+
+def _canary(settings: Settings, meter: Meter) -> CanaryThread | None:
+    if not settings.canary_s:
+        return None
+    address, connector = redis_connector(settings)
+    name = f"{os.getpid()}-{os.urandom(6).hex()}"
+    nodes = Nodes(address, connector, random.random)
+    return CanaryThread(Canary(nodes, settings.namespace.encode(), name, meter), settings.canary_s)

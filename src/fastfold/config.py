@@ -249,11 +249,36 @@ class Settings:
         least=1,
         most=365 * 86_400,
     )
+    hold_s: float = _setting(
+        30.0,
+        "redis",
+        "on a Redis Cluster, how long a message is held after its commit, which is then verified: at least twice"
+        " cluster-node-timeout; 0: deleted at once, what a failover loses is lost",
+        least=0.0,
+        most=3600.0,
+    )
+    hold_single_s: float = _setting(
+        0.0, "redis", "the same on a single Redis; 0 where it has no replica to fail over to", least=0.0, most=3600.0
+    )
+    canary_s: float = _setting(
+        1.0,
+        "redis",
+        "time between two writes of the counter by which a worker sees that a node has lost data; 0: none",
+        least=0.0,
+        most=3600.0,
+    )
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
 
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)
+    held_messages: int = _setting(
+        1000,
+        "pod",
+        "messages held for verification in one worker process; at that many it receives no more",
+        least=1,
+        most=100_000,
+    )
     file_deadline_s: float = _setting(
         300.0, "pod", "longest work on one file, retries included", least=1.0, most=36_000.0
     )

@@ -82,6 +82,11 @@ class Keeper:
         with self._changed:
             return list(self._held.values())
 
+    def count(self) -> int:
+        """How many messages are held and not done."""
+        with self._changed:
+            return len(self._held)
+
     def close(self, timeout_s: float) -> None:
         """Delete what is done, hand back what is held, and end the thread."""
         with self._changed:

@@ -30,6 +30,8 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
         namespace=settings.namespace.encode(),
         state_ttl_s=settings.state_ttl_s,
         ledger_window_s=settings.ledger_window_s,
+        hold_s=settings.hold_s,
+        hold_single_s=settings.hold_single_s,
     )
 
     def fold() -> Fold:
