@@ -13,7 +13,8 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "errors exits generate_words text types",
+    "errors exits generate_words mark_types rule_types text types",
+    "alert_types",
     "config demo_screen local logs metrics notification parking progress reference_times retry",
     "schema_types store tables",
     "breaker clients clihelp definition_read health ledger schema_read",
@@ -21,8 +22,8 @@ LAYERS = (
     "recognise reference_inflate reference_records states",
     "_core generate_records listing reference sender show",
     "resp",
-    "reader topology",
-    "canary hold",
+    "topology",
+    "canary hold reader",
     "transaction",
     "run",
     "dead_letters generate_shapes inflate source fetch commit replay",
