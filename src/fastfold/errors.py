@@ -16,7 +16,9 @@
     │   └── IdentityClash     two identities under one key
     └── StopError             a person must act: the program says why and ends
         ├── ConfigError       a setting out of its range
-        └── SchemaError       a schema or fold definition that does not hold together
+        ├── SchemaError       a schema or fold definition that does not hold together
+        └── RuleError         a detection rule that does not, or says what cannot be done
+            └── RuleSetError  some of the rules to load
 
 Facts are attributes; the message says what, where, and the limit.
 """
@@ -36,6 +38,8 @@ __all__ = [
     "Reject",
     "RereadError",
     "RetryError",
+    "RuleError",
+    "RuleSetError",
     "SchemaError",
     "StopError",
     "Unavailable",
@@ -231,3 +235,51 @@ class SchemaError(StopError):
         self.file = file
         self.line = line
         self.reason = reason
+
+
+class RuleError(StopError):
+    """A rule that does not hold together, or asks for what cannot be done.
+
+    Attributes
+    ----------
+    file : str
+    reason : str
+    line : int or None
+        From 1, where it can be told.
+    rule : str
+        Id of the rule, or its title or name where it has none; empty when the whole file is at fault.
+    field : str
+        Which part of the rule: ``steps[2].where.image|contains``; empty: the rule as a whole.
+    """
+
+    def __init__(self, file: str, reason: str, line: int | None = None, rule: str = "", field: str = "") -> None:
+        place = f"{file}:{line}" if line is not None else file
+        super().__init__(": ".join(part for part in (place, f"rule {rule!r}" if rule else "", field, reason) if part))
+        self.file = file
+        self.reason = reason
+        self.line = line
+        self.rule = rule
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (RuleError, (self.file, self.reason, self.line, self.rule, self.field))
+
+
+class RuleSetError(RuleError):
+    """Rules that were to be loaded together, and of which some are at fault: none is loaded.
+
+    Attributes
+    ----------
+    errors : tuple of RuleError
+        At least one; the attributes of the first are those of this error.
+    """
+
+    def __init__(self, errors: tuple[RuleError, ...]) -> None:
+        first = errors[0]
+        super().__init__(first.file, first.reason, first.line, first.rule, first.field)
+        if len(errors) > 1:
+            self.args = (f"{len(errors)} faults in rules:" + "".join(f"\n  {error}" for error in errors),)
+        self.errors = errors
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (RuleSetError, (self.errors,))
