@@ -31,6 +31,7 @@ GROUPS: dict[str, str] = {
     "fold": "What is read and kept",
     "queue": "Where the batches come from",
     "redis": "Where the states are kept",
+    "rules": "What is looked for",
     "pod": "Processes, threads and time",
     "limits": "Bounds on one message and one file",
 }
@@ -269,6 +270,26 @@ class Settings:
     )
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
+
+    rules: tuple[str, ...] = _setting(
+        (),
+        "rules",
+        "rule files and folders of them, separated by commas; starting: those that ship with fastfold; empty: none",
+    )
+    rules_fields: str = _setting(
+        "refuse",
+        "rules",
+        "a Sigma rule that looks at a field without a column is refused, or the field counts as absent where that can"
+        " only make the rule match less",
+        choices=("refuse", "absent"),
+    )
+    rules_reload_s: float = _setting(
+        30.0,
+        "rules",
+        "time between two looks whether rule files have changed; 0: on SIGHUP only",
+        least=0.0,
+        most=3600.0,
+    )
 
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)

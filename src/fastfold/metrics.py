@@ -73,6 +73,7 @@ METRICS: dict[str, Metric] = {
     "held": Metric("gauge", "Messages whose files are committed, and wait to be verified"),
     "verified": Metric("counter", "Messages whose commits were looked for after the hold, by outcome", "outcome"),
     "rollbacks": Metric("counter", "Nodes of Redis that came back without what they had acknowledged, by how", "how"),
+    "rule_loads": Metric("counter", "Times that changed rule files were loaded or, at fault, were not", "outcome"),
     "paused": Metric("gauge", "Workers that do not receive because a server is down"),
     "workers": Metric("gauge", "Worker processes alive"),
     "stage_seconds": Metric("histogram", "Time in a stage", "stage"),

@@ -32,7 +32,7 @@ from fastfold.rule_version import versioned
 from fastfold.rule_yaml import Node
 from fastfold.types import COLUMNS, KINDS
 
-__all__ = ["FIELDS", "LEAST_MOST", "STEPS_MOST", "TYPES", "read_rule"]
+__all__ = ["FIELDS", "LEAST_MOST", "STEPS_MOST", "TYPES", "Outcome", "read_rule"]
 
 TYPES: tuple[RuleType, ...] = ("sequence", "all", "count", "distinct")
 FIELDS = (*COLUMNS, "process", "host", "kind")
@@ -53,6 +53,22 @@ _CASED = ("equals", "contains", "startswith", "endswith", "re")
 _LISTS: dict[str, type[AllOf | AnyOf]] = {"and": AllOf, "all of": AllOf, "or": AnyOf, "1 of": AnyOf}
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What has become of one document of a rule file.
+
+    Attributes
+    ----------
+    rule : Rule or RuleError or None
+        `None`: it raises nothing of its own, only the correlations that refer to it do.
+    absent : tuple of str
+        Fields without a column: their tests never hold.
+    """
+
+    rule: Rule | RuleError | None
+    absent: tuple[str, ...] = ()
 
 
 def read_rule(file: str, document: Node) -> Rule:
@@ -289,7 +305,7 @@ class _Part:
         text = self.text()
         if text not in allowed:
             self.fail(f"{text!r} is none of {', '.join(map(str, allowed))}")
-        return allowed[allowed.index(text)]  # type: ignore[arg-type]
+        return allowed[allowed.index(text)]
 
     def flag(self) -> bool:
         if not isinstance(self.node.value, bool):

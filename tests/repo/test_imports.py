@@ -16,9 +16,11 @@ LAYERS = (
     "errors exits generate_words mark_types rule_types text types",
     "alert_types",
     "config demo_screen local logs metrics notification parking progress reference_times retry",
-    "rule_values rule_version rule_yaml schema_types store tables",
+    "rule_values rule_version rule_yaml schema_types sigma_fields store tables",
     "breaker clients clihelp definition_read health ledger rule_read schema_read",
-    "schema sigma",
+    "rule_fields schema",
+    "sigma_conditions",
+    "sigma",
     "ruleset",
     "recognise reference_inflate reference_records states",
     "_core generate_records listing reference sender show",
@@ -67,7 +69,7 @@ ONLY_IN = {
     "yaml": {"rule_yaml"},
     "re2": {"rule_values"},
     # LGPL: imported where Sigma rules are read, and nowhere else.
-    "sigma": {"sigma"},
+    "sigma": {"sigma", "sigma_conditions"},
 }
 
 # Packages that are called otherwise than what they are imported as.
