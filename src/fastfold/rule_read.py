@@ -7,15 +7,13 @@ is not there, an expression that RE2 does not take are errors with file, line, r
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
 from fastfold.errors import RuleError
 from fastfold.rule_types import (
     LEVELS,
-    AllOf,
-    AnyOf,
     Condition,
     Exists,
     KindIn,
@@ -27,7 +25,7 @@ from fastfold.rule_types import (
     Step,
     Test,
 )
-from fastfold.rule_values import ValueFault, check, pattern_condition, pattern_of, span_ns
+from fastfold.rule_values import ValueFault, all_of, any_of, check, pattern_condition, pattern_of, span_ns
 from fastfold.rule_version import versioned
 from fastfold.rule_yaml import Node
 from fastfold.types import COLUMNS, KINDS
@@ -50,7 +48,12 @@ _KEYS = (
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _OPERATORS: tuple[Operator, ...] = ("contains", "startswith", "endswith", "re", "cidr", "gt", "gte", "lt", "lte")
 _CASED = ("equals", "contains", "startswith", "endswith", "re")
-_LISTS: dict[str, type[AllOf | AnyOf]] = {"and": AllOf, "all of": AllOf, "or": AnyOf, "1 of": AnyOf}
+_LISTS: dict[str, Callable[[Iterable[Condition]], Condition]] = {
+    "and": all_of,
+    "all of": all_of,
+    "or": any_of,
+    "1 of": any_of,
+}
 
 T = TypeVar("T")
 
@@ -148,7 +151,7 @@ def _step(part: _Part, name: str | None = None) -> Step:
         part.fail("has neither kind nor where: every event would meet it")
     if name is None or part.has("name"):
         name = part.take("name").text()
-    return Step(name, _joined(AllOf, conditions))
+    return Step(name, all_of(conditions))
 
 
 def _span(part: _Part) -> int:
@@ -170,8 +173,8 @@ def _group(top: _Part) -> tuple[str, ...]:
 def _condition(part: _Part) -> Condition:
     """A mapping, all of which must hold, or a list of conditions, of which one must."""
     if isinstance(part.node.value, list):
-        return _joined(AnyOf, [_condition(item) for item in part.items()])
-    return _joined(AllOf, [_entry(part.take(key), key) for key in part.names()])
+        return any_of(_condition(item) for item in part.items())
+    return all_of(_entry(part.take(key), key) for key in part.names())
 
 
 def _entry(part: _Part, key: str) -> Condition:
@@ -180,7 +183,7 @@ def _entry(part: _Part, key: str) -> Condition:
     if key in _LISTS:
         if not isinstance(part.node.value, list):
             part.fail("must be a list of conditions")
-        return _joined(_LISTS[key], [_condition(item) for item in part.items()])
+        return _LISTS[key](_condition(item) for item in part.items())
     field, *modifiers = key.split("|")
     if field not in FIELDS:
         part.fail(f"unknown field {field!r}; there are {', '.join(FIELDS)}; and: and, or, not, 1 of, all of")
@@ -211,7 +214,7 @@ def _compared(part: _Part, column: str, modifiers: list[str]) -> Condition:
     if "all" in modifiers and not isinstance(part.node.value, list):
         part.fail("all is for a list of values")
     tests = [_test(item, column, operator, cased) for item in part.items(or_one=True)]
-    return _joined(AllOf if "all" in modifiers else AnyOf, tests)
+    return all_of(tests) if "all" in modifiers else any_of(tests)
 
 
 def _test(part: _Part, column: str, operator: Operator, cased: bool) -> Condition:
@@ -226,10 +229,6 @@ def _test(part: _Part, column: str, operator: Operator, cased: bool) -> Conditio
 
 def _kinds(part: _Part) -> KindIn:
     return KindIn(frozenset(item.choice(KINDS) for item in part.items(or_one=True)))
-
-
-def _joined(way: type[AllOf | AnyOf], parts: list[Condition]) -> Condition:
-    return parts[0] if len(parts) == 1 else way(tuple(parts))
 
 
 # Checked access

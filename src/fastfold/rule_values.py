@@ -11,16 +11,19 @@ import enum
 import ipaddress
 import math
 import re
+from collections.abc import Iterable
 
 import re2
 
-from fastfold.rule_types import Condition, Exists, Operator, Test
+from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, Operator, Test
 
 __all__ = [
     "SPAN_MOST_NS",
     "Pattern",
     "ValueFault",
     "Wild",
+    "all_of",
+    "any_of",
     "check",
     "escape_regex",
     "number_of",
@@ -57,6 +60,23 @@ def span_ns(text: str) -> int:
     if span > SPAN_MOST_NS:
         raise ValueFault(f"{text!r} is longer than {SPAN_MOST_NS // _UNIT_NS['d']} days")
     return span
+
+
+def all_of(parts: Iterable[Condition]) -> Condition:
+    """That all hold, without needless nesting."""
+    return _joined(AllOf, parts)
+
+
+def any_of(parts: Iterable[Condition]) -> Condition:
+    """That at least one holds, without needless nesting."""
+    return _joined(AnyOf, parts)
+
+
+def _joined(way: type[AllOf | AnyOf], parts: Iterable[Condition]) -> Condition:
+    flat: list[Condition] = []
+    for part in parts:
+        flat.extend(part.parts if isinstance(part, way) else [part])
+    return flat[0] if len(flat) == 1 else way(tuple(flat))
 
 
 def number_of(text: str) -> float | None:

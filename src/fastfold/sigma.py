@@ -27,8 +27,8 @@ from sigma.rule import SigmaRule
 
 from fastfold.errors import RuleError
 from fastfold.rule_read import LEAST_MOST, STEPS_MOST, Outcome
-from fastfold.rule_types import LEVELS, AnyOf, Condition, Level, Rule, RuleType, Scope, Step
-from fastfold.rule_values import SPAN_MOST_NS
+from fastfold.rule_types import LEVELS, Condition, Level, Rule, RuleType, Scope, Step
+from fastfold.rule_values import SPAN_MOST_NS, any_of
 from fastfold.rule_version import versioned
 from fastfold.rule_yaml import Node
 from fastfold.sigma_conditions import Refused, Walk
@@ -152,7 +152,7 @@ class _Reading:
         walk = Walk(category, self.lenient)
         condition = walk.whole([one.parse() for one in parsed.detection.parsed_condition])
         self.absent = tuple(dict.fromkeys(walk.absent))
-        self.detection = _Detection(self.title(), category, condition, self.absent)
+        self.detection = _Detection(parsed.name or parsed.title, category, condition, self.absent)
         self.rule = self.make("count", (Step("event", condition),), 0, "process", (), 1)
 
     def make(
@@ -215,12 +215,15 @@ class _Reading:
         least, column = 1, ""
         if kind in ("count", "distinct"):
             least = _least(parsed)
-            conditions = tuple(rule.condition for rule in rules.values())
-            steps: tuple[Step, ...] = (Step("event", conditions[0] if len(conditions) == 1 else AnyOf(conditions)),)
+            conditions = [rule.condition for rule in rules.values()]
+            steps: tuple[Step, ...] = (Step("event", any_of(conditions)),)
             if kind == "distinct":
                 column = _counted(parsed, rules, aliases)
         else:
-            steps = tuple(Step(rule.name, rule.condition) for rule in rules.values())
+            titles = [rule.name for rule in rules.values()]
+            # Two rules may have one title; what the correlation calls them is different.
+            named = titles if len(set(titles)) == len(titles) else list(rules)
+            steps = tuple(Step(name, rule.condition) for name, rule in zip(named, rules.values(), strict=True))
             _check_temporal(parsed, list(rules))
         self.absent = tuple(dict.fromkeys(field for rule in rules.values() for field in rule.absent))
         self.rule = self.make(kind, steps, span_ns, scope, group, least, column, span_ns)

@@ -34,8 +34,8 @@ from sigma.types import (
 )
 
 from fastfold.rule_fields import implied_kinds
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Operator, Test
-from fastfold.rule_values import Pattern, ValueFault, Wild, check, pattern_condition, pattern_regex
+from fastfold.rule_types import AnyOf, Condition, Exists, KindIn, Not, Operator, Test
+from fastfold.rule_values import Pattern, ValueFault, Wild, all_of, any_of, check, pattern_condition, pattern_regex
 from fastfold.sigma_fields import ADDRESS, INITIATED, PORT, Category
 
 __all__ = ["Refused", "Walk"]
@@ -154,12 +154,11 @@ class Walk:
 def _all(parts: list[Condition]) -> Condition:
     if _NEVER in parts:
         return _NEVER
-    return parts[0] if len(parts) == 1 else AllOf(tuple(parts))
+    return all_of(parts)
 
 
 def _any(parts: list[Condition]) -> Condition:
-    kept = [part for part in parts if part != _NEVER]
-    return kept[0] if len(kept) == 1 else AnyOf(tuple(kept))
+    return any_of(part for part in parts if part != _NEVER)
 
 
 def _test(column: str, value: SigmaType) -> Condition:

@@ -34,7 +34,6 @@ _ACTOR = {
     "SourceProcessGUID": "process",
     "TargetProcessGuid": "target",
     "TargetProcessGUID": "target",
-    "SourceUser": "user",
     **dict.fromkeys(sorted(GROUP_HOST), "host"),
 }
 _FILE = {**_HASHED, "TargetFilename": "file"}

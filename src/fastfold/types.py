@@ -48,6 +48,7 @@ COLUMNS: tuple[str, ...] = (
     "hash",
     "integrity",
     "detail",
+    "other_image",
 )
 
 OPS: tuple[str, ...] = ("count", "min", "max", "sum", "first", "last", "set", "marks")
