@@ -21,6 +21,7 @@ from fastfold.dlqcmd import dlq
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
 from fastfold.replaycmd import replay
+from fastfold.rulescmd import rules
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
@@ -352,6 +353,7 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(rules)
 cli.add_command(replay)
 cli.add_command(dlq)
 

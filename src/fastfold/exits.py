@@ -26,7 +26,7 @@ _MEANINGS = {
     Exit.OK: "all done",
     Exit.REJECTED: "some file was rejected; all others were folded",
     Exit.USAGE: "wrong use of the command line",
-    Exit.SETUP: "a setting, schema or fold definition is wrong, or an extra is not installed",
+    Exit.SETUP: "a setting, schema, fold definition or rule is wrong, or an extra is not installed",
     Exit.REDIS: "Redis cannot be reached",
     Exit.SQS: "SQS or S3 cannot be reached",
     Exit.NOT_FOUND: "nothing was found: no such host, process, key, object or message",
