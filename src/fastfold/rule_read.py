@@ -87,12 +87,12 @@ def read_rule(file: str, document: Node) -> Rule:
     ------
     RuleError
     """
-    top = _Part(file, "", "", document)
-    top.only(*_KEYS)
-    rule_id = top.take("id").text()
+    given = _Part(file, "", "", document).take("id")
+    rule_id = given.text()
     if not _ID.fullmatch(rule_id):
-        top.take("id").fail(f"{rule_id!r} is no id: letters, digits and . _ - are, at most 128")
+        given.fail(f"{rule_id!r} is no id: letters, digits and . _ - are, at most 128")
     top = _Part(file, rule_id, "", document)
+    top.only(*_KEYS)
     kind = top.take("type").choice(TYPES)
     steps = _steps(top, kind)
     counts = kind in ("count", "distinct")
