@@ -83,9 +83,10 @@ def documents(file: str, data: bytes) -> Iterator[Node]:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RuleError(file, "not UTF-8", data.count(b"\n", 0, error.start) + 1) from None
-    reader = _Reader(file, _LOADER(text))
+    loader = None
     try:
-        yield from reader.documents()
+        loader = _LOADER(text)
+        yield from _Reader(file, loader).documents()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         reason = ", ".join(part for part in (error.context, error.problem) if part)
@@ -96,7 +97,8 @@ def documents(file: str, data: bytes) -> Iterator[Node]:
     except RecursionError:
         raise RuleError(file, f"nested deeper than {_DEPTH}") from None
     finally:
-        reader.loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 class _Reader:
