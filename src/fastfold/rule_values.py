@@ -116,7 +116,8 @@ def _check_regex(value: str) -> None:
         re2.compile(value, options=options)
     except re2.error as error:
         reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else str(error.args[0])
-        raise ValueFault(f"{value!r} is no regular expression of RE2: {reason}") from None
+        # Not by repr: it would double every backslash.
+        raise ValueFault(f"'{value}' is no regular expression of RE2: {reason}") from None
 
 
 def escape_regex(text: str) -> str:

@@ -214,7 +214,7 @@ class _Reading:
             raise Refused(f"timespan {parsed.timespan.spec} is too long", "timespan")
         least, column = 1, ""
         if kind in ("count", "distinct"):
-            least = _least(parsed)
+            least = _least(parsed, self.node)
             conditions = [rule.condition for rule in rules.values()]
             steps: tuple[Step, ...] = (Step("event", any_of(conditions)),)
             if kind == "distinct":
@@ -301,7 +301,7 @@ def _column(field: str, rules: dict[str, _Detection], aliases: dict[str, dict[st
     return next(iter(found))
 
 
-def _least(parsed: SigmaCorrelationRule) -> int:
+def _least(parsed: SigmaCorrelationRule, node: Node) -> int:
     condition = parsed.condition
     assert isinstance(condition, SigmaCorrelationCondition)
     operator = condition.op
@@ -311,9 +311,11 @@ def _least(parsed: SigmaCorrelationRule) -> int:
             "gt and gte are",
             "condition",
         )
-    if not isinstance(condition.count, int):
-        raise Refused(f"{condition.count} is no whole number", "condition")
-    least = condition.count + (operator is SigmaCorrelationConditionOperator.GT)
+    # As it is written: some versions of pySigma cut it to a whole number.
+    written = node.plain()["correlation"]["condition"][operator.name.lower()]
+    if not isinstance(written, int) or isinstance(written, bool):
+        raise Refused(f"{written} is no whole number", "condition")
+    least = written + (operator is SigmaCorrelationConditionOperator.GT)
     if not 1 <= least <= LEAST_MOST:
         raise Refused(f"{least} is not within 1 to {LEAST_MOST}: no more events are kept of a step", "condition")
     return least

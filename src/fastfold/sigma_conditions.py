@@ -148,7 +148,7 @@ class Walk:
                 return _address(value) if column == ADDRESS else _port(value)
             return _test(column, value)
         except ValueFault as fault:
-            raise Refused(f"{field}: {fault}", field) from None
+            raise Refused(str(fault), field) from None
 
 
 def _all(parts: list[Condition]) -> Condition:
