@@ -138,8 +138,22 @@ ROWS: list[tuple[int, Record, list[tuple[str, str, Record]]]] = [
             "IntegrityLevel": "High",
         },
         [
-            ("process_start", ID, {"command_line": "a -x", "parent": OTHER_ID, "hash": "MD5=1", "integrity": "High"}),
-            ("child_start", OTHER_ID, {"image": "p.exe", "command_line": "p -y", "target": ID}),
+            (
+                "process_start",
+                ID,
+                {
+                    "command_line": "a -x",
+                    "parent": OTHER_ID,
+                    "hash": "MD5=1",
+                    "integrity": "High",
+                    "other_image": "p.exe",
+                },
+            ),
+            (
+                "child_start",
+                OTHER_ID,
+                {"image": "p.exe", "command_line": "p -y", "target": ID, "other_image": "a.exe"},
+            ),
         ],
     ),
     (5, {}, [("process_end", ID, {})]),
@@ -178,7 +192,11 @@ ROWS: list[tuple[int, Record, list[tuple[str, str, Record]]]] = [
     (12, {"EventType": "DeleteKey", "TargetObject": "HKLM\\a"}, [("registry_delete", ID, {"registry": "HKLM\\a"})]),
     (12, {"EventType": "DeleteValue", "TargetObject": "HKLM\\a"}, [("registry_delete", ID, {"registry": "HKLM\\a"})]),
     (12, {"EventType": "CreateKey", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
-    (13, {"EventType": "SetValue", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
+    (
+        13,
+        {"EventType": "SetValue", "TargetObject": "HKLM\\a", "Details": "DWORD (0x00000001)"},
+        [("registry_set", ID, {"registry": "HKLM\\a", "detail": "DWORD (0x00000001)"})],
+    ),
     (14, {"EventType": "RenameKey", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
     (17, {"PipeName": "\\p"}, [("pipe", ID, {"detail": "\\p"})]),
     (18, {"PipeName": "\\p"}, [("pipe", ID, {"detail": "\\p"})]),
@@ -203,29 +221,39 @@ def test_every_row_of_the_table_in_every_shape(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_thread_and_access_are_events_of_both_sides(shape: Callable[[int, Record], Record]) -> None:
-    thread = shape(8, {"UtcTime": TIME, "SourceProcessGuid": GUID, "TargetProcessGuid": OTHER_GUID, "SourceImage": "s"})
+    images = {"SourceImage": "s.exe", "TargetImage": "t.exe"}
+    thread = shape(8, {"UtcTime": TIME, "SourceProcessGuid": GUID, "TargetProcessGuid": OTHER_GUID, **images})
     access = shape(
         10,
         {
             "UtcTime": TIME,
             "SourceProcessGUID": GUID,
             "TargetProcessGUID": OTHER_GUID,
-            "SourceImage": "s.exe",
-            "TargetImage": "t.exe",
+            "GrantedAccess": "0x1000",
             "User": "me",
+            **images,
         },
     )
     assert [(e.kind, e.process, e.columns) for e in events_of(line(thread) + line(access))] == [
-        ("remote_thread", ID, {"target": OTHER_ID}),
-        ("injected_by", OTHER_ID, {"target": ID}),
-        ("process_access", ID, {"image": "s.exe", "user": "me", "target": OTHER_ID}),
-        ("accessed_by", OTHER_ID, {"image": "t.exe", "user": "me", "target": ID}),
+        ("remote_thread", ID, {"image": "s.exe", "target": OTHER_ID, "other_image": "t.exe"}),
+        ("injected_by", OTHER_ID, {"target": ID, "other_image": "s.exe"}),
+        (
+            "process_access",
+            ID,
+            {"image": "s.exe", "user": "me", "target": OTHER_ID, "other_image": "t.exe", "detail": "0x1000"},
+        ),
+        (
+            "accessed_by",
+            OTHER_ID,
+            {"image": "t.exe", "user": "me", "target": ID, "other_image": "s.exe", "detail": "0x1000"},
+        ),
     ]
 
 
-def test_a_remote_thread_has_an_image_only_where_image_is() -> None:
+def test_who_is_injected_into_has_an_image_only_where_image_is() -> None:
+    """`TargetImage` would be `<unknown process>` where the process is only being started."""
     record = one(EventID=8, ProcessGuid=None, SourceProcessGuid=GUID, TargetProcessGuid=OTHER_GUID)
-    assert [event.columns["image"] for event in events_of(line(record))] == ["a.exe", "a.exe"]
+    assert [event.columns.get("image") for event in events_of(line(record))] == [None, "a.exe"]
 
 
 def test_a_null_id_in_a_column_is_absent_and_as_a_process_gives_no_event() -> None:
