@@ -233,6 +233,8 @@ class _Reading:
 
     def referred(self, parsed: SigmaCorrelationRule, known: dict[str, _Reading]) -> dict[str, _Detection]:
         names = _names(parsed)
+        if not names:
+            raise Refused("refers to no rules", "rules")
         if len(set(names)) < len(names):
             raise Refused("refers to one rule twice", "rules")
         if len(names) > STEPS_MOST:

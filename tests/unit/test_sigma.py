@@ -495,6 +495,7 @@ def test_a_condition_may_name_the_rules() -> None:
         ("type: event_count", "type: value_median", "the correlation value_median is not honoured"),
         ("type: event_count", "type: something", "no valid Sigma correlation type"),
         ("type: event_count", "type: value_count", "values of host are not counted: it is no column"),
+        ("[first]", "[]", "refers to no rules"),
         ("[first]", "[first, nowhere]", "refers to nowhere, which is not among the rules"),
         ("[first]", "[first, first]", "refers to one rule twice"),
         ("[first]", "[other]", "refers to other, a correlation itself"),
