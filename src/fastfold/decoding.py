@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastfold._core import Plan, decode, encode
+from fastfold._core import Plan, decode, encode, identity
 from fastfold.errors import CorruptValue
 from fastfold.ledger import HostRecord
 from fastfold.schema import FoldDefinition
@@ -32,6 +32,31 @@ class Decoder:
     def __init__(self, definition: FoldDefinition, limits: Limits | None = None) -> None:
         self.definition = definition
         self._plan = Plan(None, definition, limits or Limits())
+
+    def form(self, value: bytes) -> tuple[int, int]:
+        """Format version and dictionary id of a value.
+
+        Raises
+        ------
+        CorruptValue
+            If it is too short to have any.
+        """
+        if len(value) < 2:
+            raise CorruptValue(f"value of {len(value)} bytes")
+        return value[0], value[1]
+
+    def identity(self, key: bytes, value: bytes) -> tuple[str, str, str]:
+        """Tenant, host and process of a state, without decoding the rest.
+
+        Raises
+        ------
+        CorruptValue
+            With the key.
+        """
+        try:
+            return identity(unpack_value(value, key))
+        except CorruptValue as error:
+            raise error.at(key) from None
 
     def payload(self, key: bytes, value: bytes) -> bytes:
         """The payload of a value.

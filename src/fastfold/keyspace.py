@@ -143,9 +143,9 @@ class Keyspace:
 
     # Many keys
 
-    def pages(self, pattern: bytes) -> Iterator[list[bytes]]:
-        """Keys that match a pattern, some at a time, each once."""
-        for node in self.nodes:
+    def pages(self, pattern: bytes, only: Node | None = None) -> Iterator[list[bytes]]:
+        """Keys that match a pattern, some at a time, each once; of one node or of all."""
+        for node in self.nodes if only is None else [only]:
             # SCAN may give a key twice while the server resizes its table.  Hashes are kept, not keys.
             seen: set[int] = set()
             cursor = b"0"

@@ -6,13 +6,14 @@ only, which escapes it and sets off what was escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
 from fastfold.text import json_line, pieces
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 __all__ = ["Line", "Printer", "Span", "plain", "shown"]
 
@@ -20,6 +21,10 @@ Span = tuple[str, str]
 """A text that is safe to show, and the name of its style; empty for none."""
 
 Line = list[Span]
+
+_PIPE_COLUMNS = 160
+_WIDE_COLUMNS = 110
+"""From this width on a table has room for its wide columns."""
 
 _STYLES = {
     "title": "bold",
@@ -82,6 +87,19 @@ class Printer:
     def json(self, value: object) -> None:
         """Write an object."""
         self._output.write(json_line(value).encode() + b"\n")
+        self._output.flush()
+
+    def table(self, make: Callable[[bool], RenderableType]) -> None:
+        """Write a table, made for a wide output or for a narrow one."""
+        from rich.console import Console
+
+        # In a pipe there is no width to keep to; COLUMNS still decides where it is set.
+        width = None if self.is_terminal or "COLUMNS" in os.environ else _PIPE_COLUMNS
+        terminal = self.is_terminal
+        console = Console(width=width, highlight=False, force_terminal=terminal, no_color=None if terminal else True)
+        with console.capture() as captured:
+            console.print(make(console.width >= _WIDE_COLUMNS))
+        self._output.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()).encode())
         self._output.flush()
 
     def _coloured(self, line: Iterable[Span]) -> str:

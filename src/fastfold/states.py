@@ -37,7 +37,7 @@ Value = dict[str, int] | int | Text | TextSet
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The fold of all of a process's events so far.
+    r"""The fold of all of a process's events so far.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ class State:
 
     Examples
     --------
-    >>> state = State("", "h", "p", {"image": Text(5, "C:\\\\x.exe"), "files": TextSet(True, (Text(7, "a"),))})
+    >>> state = State("", "h", "p", {"image": Text(5, "C:\\x.exe"), "files": TextSet(True, (Text(7, "a"),))})
     >>> state.image, state.files[0].text, state.more
-    ('C:\\\\x.exe', 'a', ('files',))
+    ('C:\\x.exe', 'a', ('files',))
     """
 
     tenant: str
@@ -103,7 +103,9 @@ class State:
             if isinstance(value, TextSet):
                 shown[name] = [(member.time_ns, member.text) for member in value.members]
             else:
-                shown[name] = value.text if isinstance(value, Text) else dict(value) if isinstance(value, dict) else value
+                shown[name] = (
+                    value.text if isinstance(value, Text) else dict(value) if isinstance(value, dict) else value
+                )
         return shown | {"more": list(self.more), "cut": list(self.cut)}
 
 
