@@ -97,7 +97,7 @@ def print_report(report: Report, output: BinaryIO, *, as_json: bool) -> None:
     if as_json:
         printer.json(report.to_dict())
     else:
-        printer.table(lambda _: Group(*_sections(report)))
+        printer.render(Group(*_sections(report)))
 
 
 def _sections(report: Report) -> list[RenderableType]:
@@ -131,16 +131,16 @@ def _sections(report: Report) -> list[RenderableType]:
     for dimension, shown, title in kinds:
         rows = census.groups(dimension)
         if rows:
-            sections += [Text(""), _group_table(title, [(shown(name), found) for name, found in rows], whole, _GROUPS)]
+            sections += [_group_table(title, [(shown(name), found) for name, found in rows], whole, _GROUPS)]
     hosts = census.hosts()
     if hosts:
         named = [(escape(name, _NAME_CHARACTERS), found) for name, found in hosts]
         title = f"host (the top {min(report.top, len(hosts))} of {len(hosts):,} met)"
-        sections += [Text(""), _group_table(title, named[: report.top], whole, report.top)]
+        sections += [_group_table(title, named[: report.top], whole, report.top)]
     if census.largest():
-        sections += [Text(""), _process_table(report)]
+        sections += [_process_table(report)]
     if report.reducers:
-        sections += [Text(""), *_reducer_tables(report)]
+        sections += [*_reducer_tables(report)]
     return sections
 
 
@@ -193,11 +193,13 @@ def _process_table(report: Report) -> Table:
 def _reducer_tables(report: Report) -> list[RenderableType]:
     count = report.reducer_states
     costs = sorted(report.reducers, key=lambda cost: -cost.bytes_per_state)
-    table = _table(f"reducer (on {count:,} states)", "states", "saved without it, B/state", "share of values")
+    table = _table(f"reducer (on {count:,} states)", "in states", "saved without it, B/state", "in all", "of values")
+    states = report.census.estimate("kind", "state").keys
     for cost in costs:
         margin = "" if report.exact and count == report.census.state_sizes.total() else f" ± {cost.margin:,.1f}"
         saved = f"{cost.bytes_per_state:,.1f}{margin}"
-        table.add_row(Text(escape(cost.name)), f"{cost.states / count:.1%}", saved, f"{cost.share:.1%}")
+        in_all = size(max(cost.bytes_per_state, 0) * states)
+        table.add_row(Text(escape(cost.name)), f"{cost.states / count:.1%}", saved, in_all, f"{cost.share:.1%}")
     sets = [cost for cost in costs if cost.limit]
     if not sets:
         return [table]
@@ -206,4 +208,4 @@ def _reducer_tables(report: Report) -> list[RenderableType]:
         saved_at = [f"{limit}: {saved:,.1f}" for limit, saved in cost.at_limit.items()]
         full = f"{cost.full / count:.2%}"
         limits.add_row(Text(escape(cost.name)), f"{cost.limit:,}", f"{cost.members:,.1f}", full, *saved_at)
-    return [table, Text(""), limits]
+    return [table, limits]

@@ -19,11 +19,11 @@ from fastfold.difference import Change, changes, difference_lines, difference_ob
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
 from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace, Pace, state_pattern
-from fastfold.page import host_object, host_page, ids_named, page
+from fastfold.page import host_lines, host_object, host_page, ids_named, page
 from fastfold.printing import Line, Printer, shown
 from fastfold.rawlayout import Field, outer_fields, payload_fields
 from fastfold.schema import load_definition
-from fastfold.show import short_time, table, text_of
+from fastfold.show import short_time, text_of
 from fastfold.states import State, Text, TextSet, to_json
 from fastfold.store import host_key, process_key
 from fastfold.text import escape
@@ -343,8 +343,8 @@ class _Inspection:
             for state in matching[:limit]:
                 self._print(state)
         elif matching:
-            tenant, host = matching[0].tenant, matching[0].host
-            self._printer.table(lambda width: table(tenant, host, matching[:limit], wide=width))
+            self._printer.lines(_title(matching[0], f"{len(matching)} processes"))
+            self._printer.lines(host_lines(matching[:limit]))
         if len(matching) > limit:
             _say(f"there are {len(matching) - limit} more; --limit is {limit}")
         if corrupt:
@@ -365,9 +365,7 @@ class _Inspection:
             for branch in branches:
                 self._printer.json(tree_object(branch))
         elif states:
-            one = states[0]
-            name = f"{one.tenant} / {one.host}" if one.tenant else one.host
-            self._printer.lines([[*shown(name, "title"), (f": {len(states)} processes", "title")], []])
+            self._printer.lines(_title(states[0], f"{len(states)} processes"))
             self._printer.lines(tree_lines(branches, root))
         if corrupt:
             return Exit.CORRUPT
@@ -382,6 +380,11 @@ def _hosts(query: Query) -> list[tuple[str, str]]:
         if slash:
             hosts.append((tenant, host))
     return hosts
+
+
+def _title(state: State, what: str) -> list[Line]:
+    name = f"{state.tenant}/{state.host}" if state.tenant else state.host
+    return [[*shown(name, "title"), (f": {what}", "title")], []]
 
 
 def _raw_lines(key: bytes, value: bytes, outer: list[Field], inner: list[Field]) -> Iterator[Line]:

@@ -6,23 +6,24 @@ and the counts by kind have places of their own where a definition has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
 from fastfold.ledger import HostRecord
 from fastfold.printing import Line, shown
 from fastfold.schema import FoldDefinition, Reducer
-from fastfold.show import duration, short_time, text_of
+from fastfold.show import count_of, duration, short_time, text_of
 from fastfold.states import State, Text, TextSet, format_time
 
-__all__ = ["host_object", "host_page", "ids_named", "page"]
+__all__ = ["host_lines", "host_object", "host_page", "ids_named", "page"]
 
 _LABEL_WIDTH = 14
 _RUN = 3
 """Texts of one set that follow each other and are named in the timeline; of more, only the number is told."""
 
 _RUN_CHARACTERS = 60
+_COMMAND_CHARACTERS = 160
 _NS_PER_MS = 1_000_000
 
 
@@ -156,6 +157,18 @@ def _tail(text: str, count: int) -> str:
 
 def _offset(span_ns: int) -> str:
     return f"{'+' if span_ns >= 0 else '-'}{duration(0, abs(span_ns))}"
+
+
+def host_lines(states: Iterable[State]) -> Iterator[Line]:
+    """One line for each state: first time, events, id, program and command line."""
+    yield [(f"{'first (UTC)':<23}  {'events':>9}  process, program, command line", "label")]
+    for state in states:
+        first = state.values.get("first")
+        when = short_time(first)[:23] if isinstance(first, int) else ""
+        image = text_of(state, "image")
+        line: Line = [(f"{when:<23}  ", "faint"), (f"{count_of(state):>9,}  ", ""), *shown(state.process), ("  ", "")]
+        line += shown(image.rpartition("\\")[2] or image, "title") or [("(no image seen)", "faint")]
+        yield [*line, ("  ", ""), *shown(text_of(state, "command_line"), "faint", _COMMAND_CHARACTERS)]
 
 
 def host_page(record: HostRecord) -> Iterator[Line]:

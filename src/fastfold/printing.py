@@ -7,7 +7,7 @@ only, which escapes it and sets off what was escaped.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO
 
 from fastfold.text import json_line, pieces
@@ -23,8 +23,6 @@ Span = tuple[str, str]
 Line = list[Span]
 
 _PIPE_COLUMNS = 160
-_WIDE_COLUMNS = 110
-"""From this width on a table has room for its wide columns."""
 
 _STYLES = {
     "title": "bold",
@@ -89,8 +87,8 @@ class Printer:
         self._output.write(json_line(value).encode() + b"\n")
         self._output.flush()
 
-    def table(self, make: Callable[[bool], RenderableType]) -> None:
-        """Write a table, made for a wide output or for a narrow one."""
+    def render(self, what: RenderableType) -> None:
+        """Write what rich lays out: tables."""
         from rich.console import Console
 
         # In a pipe there is no width to keep to; COLUMNS still decides where it is set.
@@ -98,7 +96,7 @@ class Printer:
         terminal = self.is_terminal
         console = Console(width=width, highlight=False, force_terminal=terminal, no_color=None if terminal else True)
         with console.capture() as captured:
-            console.print(make(console.width >= _WIDE_COLUMNS))
+            console.print(what)
         self._output.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()).encode())
         self._output.flush()
 

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-
 from fastfold.config import Settings
 from fastfold.decoding import Decoder
 from fastfold.errors import CorruptValue, IdentityClash
