@@ -78,7 +78,8 @@ def _bars(
     axes.barh(places, values, xerr=margins if any(margins) else None, color=_COLOUR, ecolor=_MARGIN_COLOUR, capsize=2)
     # Names are text, never formulas: a dollar sign would start one.
     axes.set_yticks(places, names, parse_math=False)
-    axes.invert_yaxis()
+    # The first on top, and two or three rows no thicker than many.
+    axes.set_ylim(max(len(names), _ROWS // 2) - 0.5, -0.5)
     axes.set_xlabel(unit)
     axes.set_xlim(left=0)
     axes.set_title(title, fontsize=11)

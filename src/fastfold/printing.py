@@ -45,14 +45,17 @@ def shown(text: str, style: str = "", width: int | None = None) -> Line:
     width : int, optional
         Longest result, characters; a longer one ends in ``…``.
     """
-    line: Line = []
-    room = len(text) * 10 if width is None else width
-    for part, escaped in pieces(text if width is None else text[: width + 1]):
-        if len(part) > room:
-            return [*line, (part[: max(room - 1, 0)] + "…", "escaped" if escaped else style)]
-        line.append((part, "escaped" if escaped else style))
-        room -= len(part)
-    return line
+    # Escaping only lengthens: what lies beyond the width can never be shown.
+    given = text if width is None else text[: width + 1]
+    line: Line = [(part, "escaped" if escaped else style) for part, escaped in pieces(given)]
+    if width is None or len(plain(line)) <= width:
+        return line
+    cut: Line = []
+    room = max(width - 1, 0)
+    for part, part_style in line:
+        cut.append((part[:room], part_style))
+        room -= len(part[:room])
+    return [*cut, ("…", style)]
 
 
 def plain(line: Iterable[Span]) -> str:

@@ -68,7 +68,7 @@ def grow(states: Iterable[State], root: str | None = None) -> Iterator[Branch]:
     tops = {parents.get(process, process) for process in by_id if parents.get(process) not in by_id}
     drawn: set[str] = set()
     yield from _draw(_ordered(tops, by_id, children), by_id, parents, children, drawn)
-    # What no root leads to is on a cycle or below one: it is cut open at its earliest process.
+    # What no root leads to is on a cycle or below one: it is cut open above its earliest process.
     for process in _ordered(by_id.keys() - drawn, by_id, children):
         if process not in drawn:
             yield from _draw([_on_cycle(process, parents)], by_id, parents, children, drawn)
@@ -93,7 +93,7 @@ def _first_ns(process: str, by_id: dict[str, State]) -> int:
 
 def _ordered(found: Iterable[str], by_id: dict[str, State], children: dict[str, list[str]]) -> list[str]:
     """By time; one that is not stored goes by its first child."""
-    times = {each: min(_first_ns(one, by_id) for one in (each, *children.get(each, ())[:1])) for each in found}
+    times = {each: _first_ns(each if each in by_id else children[each][0], by_id) for each in found}
     return sorted(times, key=lambda each: (times[each], each))
 
 
