@@ -10,7 +10,7 @@ from fastfold import reference
 from fastfold.errors import CorruptValue
 from fastfold.ledger import HostRecord, LedgerEntry
 from fastfold.rawlayout import Field, outer_fields, payload_fields
-from fastfold.schema import load_definition
+from fastfold.schema import FoldDefinition, load_definition
 from fastfold.states import State, Text, TextSet, format_time
 from fastfold.store import unpack_value
 from property.strategies import arbitrary_states
@@ -51,29 +51,36 @@ def test_every_byte_is_named_once_and_every_value_is_there(state: State) -> None
             assert values_of(fields, name)[-1] == format_time(value)
 
 
+def read(payload: bytes, definition: FoldDefinition | None) -> tuple[list[Field], CorruptValue | None]:
+    """The fields that can be read, and what ended them."""
+    seen: list[Field] = []
+    try:
+        for field in payload_fields(VERSION, payload, definition):
+            seen.append(field)
+    except CorruptValue as error:
+        return seen, error
+    return seen, None
+
+
 @given(arbitrary_states(DEFINITION), st.data())
 def test_a_payload_cut_short_is_read_up_to_the_cut(state: State, data: st.DataObject) -> None:
     payload = reference.encode(state, DEFINITION)
-    whole = list(payload_fields(VERSION, payload, DEFINITION))
+    whole, _ = read(payload, DEFINITION)
     size = data.draw(st.integers(0, len(payload) - 1))
-    seen: list[Field] = []
-    try:
-        for field in payload_fields(VERSION, payload[:size], DEFINITION):
-            seen.append(field)
-    except CorruptValue as error:
-        assert error.offset is not None
-        assert error.offset <= size
+    seen, fault = read(payload[:size], DEFINITION)
     assert seen == whole[: len(seen)]
     assert len(seen) == sum(field.offset + field.size <= size for field in whole)
+    if fault is not None:
+        assert fault.offset is not None
+        assert fault.offset <= size
 
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     for definition in (DEFINITION, None):
-        try:
-            assert_tiles(list(payload_fields(VERSION, payload, definition)), len(payload))
-        except CorruptValue as error:
-            assert error.offset is not None
+        seen, fault = read(payload, definition)
+        assert_tiles(seen, len(payload) if fault is None else sum(field.size for field in seen))
+        assert fault is None or fault.offset is not None
 
 
 def test_a_host_record_too() -> None:
