@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from click.testing import CliRunner
@@ -17,6 +16,8 @@ from fastfold.ledger import HostRecord
 from fastfold.states import to_json
 from fastfold.store import host_key, pack_value, process_key
 from looking import DEFINITION, Stored, key_of, state
+from proxy import CUT, PASS, Command, Proxy
+from servers import RedisServer
 
 pytestmark = pytest.mark.servers
 
@@ -230,50 +231,79 @@ def test_the_difference_of_two_processes_and_of_two_keys(stored: Stored) -> None
     assert stored.inspect("h1", "p1", "p1", "--diff").stdout == "no difference\n"
 
 
-def later(wait_s: float, do: Any) -> threading.Timer:
-    timer = threading.Timer(wait_s, do)
-    timer.start()
-    return timer
+def while_it_sleeps(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> None:
+    """Carry out one step in each pause of the program, instead of waiting; after the last comes Ctrl-C."""
+    waiting = list(steps)
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 7.0
+        if not waiting:
+            raise KeyboardInterrupt
+        waiting.pop(0)()
+
+    monkeypatch.setattr("fastfold.inspect.time.sleep", sleep)
 
 
-def test_the_difference_to_a_moment_later(stored: Stored) -> None:
+def test_the_difference_to_a_moment_later(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
     stored.put(state("h1", "p1"))
-    timer = later(0.4, lambda: stored.put(state("h1", "p1", writes=9)))
-    result = stored.inspect("h1", "p1", "--diff", "--every", "1.2")
-    timer.join()
+    while_it_sleeps(monkeypatch, lambda: stored.put(state("h1", "p1", writes=9)))
+    result = stored.inspect("h1", "p1", "--diff", "--every", "7")
     assert [line.split()[-1] for line in result.stdout.splitlines()] == ["2", "9"]
+    while_it_sleeps(monkeypatch, lambda: stored.client.delete(key_of(state("h1", "p1"))))
+    assert stored.inspect("h1", "p1", "--diff", "--every", "7").exit_code == Exit.NOT_FOUND
 
 
-def test_watching_shows_each_change_as_it_comes(stored: Stored) -> None:
-    stored.put(state("h1", "p1"))
-
-    def change() -> None:
-        stored.put(state("h1", "p1", writes=9))
-        time.sleep(0.5)
-        stored.client.delete(key_of(state("h1", "p1")))
-        time.sleep(0.5)
-        stored.put(state("h1", "p1", writes=11))
-
-    timer = later(0.4, change)
-    result = stored.inspect("h1", "p1", "--watch", "--every", "0.1", "--for", "2.2")
-    timer.join()
-    assert result.exit_code == Exit.OK
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_shows_each_change_as_it_comes(stored: Stored, monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    one = state("h1", "p1")
+    while_it_sleeps(
+        monkeypatch,
+        lambda: stored.put(one),
+        lambda: None,
+        lambda: stored.put(state("h1", "p1", writes=9)),
+        lambda: stored.client.delete(key_of(one)),
+        lambda: stored.put(state("h1", "p1", writes=11)),
+    )
+    result = stored.inspect("h1", "p1", "--watch", "--every", "7", *(["--json"] if as_json else []))
+    assert result.exit_code == Exit.INTERRUPTED
+    said = [line.partition(": ")[2] for line in result.stderr.splitlines() if line]
+    assert said == ["nothing is stored there yet; waiting", "the state has expired; waiting", "interrupted"]
     lines = result.stdout.splitlines()
+    if as_json:
+        assert [json.loads(line)["counts"]["file_write"] for line in lines] == [2, 9, 11]
+        return
     assert [line for line in lines if line.startswith(("+", "-"))] == [
         "- counts file_write     2",
         "+ counts file_write     9",
     ]
-    assert lines.count("C:\\Temp\\a.exe") == 2
-    assert "the state has expired; waiting" in result.stderr
-    assert any("file_write 11" in line for line in lines)
+    assert [line for line in lines if "counts  " in line and line.startswith(" ")] == [
+        "  counts        3: process_start 1, file_write 2",
+        "  counts        12: process_start 1, file_write 11",
+    ]
 
 
-def test_watching_waits_for_a_process_that_is_not_there_yet(stored: Stored) -> None:
-    timer = later(0.3, lambda: stored.put(state("h1", "p1")))
-    result = stored.inspect("h1", "p1", "--watch", "--every", "0.1", "--for", "0.9", "--json")
-    timer.join()
-    assert [json.loads(line)["process"] for line in result.stdout.splitlines()] == ["p1"]
-    assert stored.inspect("h1", "p2", "--watch", "--every", "0.1", "--for", "0.2").exit_code == Exit.NOT_FOUND
+def test_watching_ends_by_itself(stored: Stored) -> None:
+    stored.put(state("h1", "p1"))
+    assert stored.inspect("h1", "p1", "--watch", "--every", "0.05", "--for", "0.1").exit_code == Exit.OK
+    assert stored.inspect("h1", "p2", "--watch", "--every", "0.05", "--for", "0.1").exit_code == Exit.NOT_FOUND
+
+
+def test_watching_outlives_an_outage(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def cut_the_second_look(command: Command) -> str:
+        asked.append(command[0].decode())
+        return CUT if asked.count("GET") == 2 else PASS
+
+    with closing(Proxy(redis_server.port, cut_the_second_look)) as proxy, redis_server.client() as client:
+        stored = Stored(proxy.url, client)
+        stored.put(state("h1", "p1"))
+        while_it_sleeps(monkeypatch, lambda: None, lambda: stored.put(state("h1", "p1", writes=9)))
+        result = stored.inspect("h1", "p1", "--watch", "--every", "7")
+    assert result.exit_code == Exit.INTERRUPTED
+    assert "+ counts file_write     9" in result.stdout.splitlines()
+    assert "closed by the server" in result.stderr
+    assert asked == ["GET", "GET", "GET"]
 
 
 def test_a_server_that_is_not_there_is_one_line() -> None:
