@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from fastfold.census import AGES_S, Estimate
-from fastfold.censuscmd import Report
+from fastfold.census_taking import Report
 from fastfold.text import escape
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fastfold.census import Estimate, spread
-from fastfold.censuscmd import Progress as AnyProgress
-from fastfold.censuscmd import Report
+from fastfold.census_taking import Progress as AnyProgress
+from fastfold.census_taking import Report
 from fastfold.printing import Printer
 from fastfold.text import escape
 

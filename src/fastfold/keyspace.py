@@ -144,7 +144,12 @@ class Keyspace:
     # Many keys
 
     def pages(self, pattern: bytes, only: Node | None = None) -> Iterator[list[bytes]]:
-        """Keys that match a pattern, some at a time, each once; of one node or of all."""
+        """Keys that match a pattern, some at a time, each once; of one node or of all.
+
+        Raises
+        ------
+        Unavailable
+        """
         for node in self.nodes if only is None else [only]:
             # SCAN may give a key twice while the server resizes its table.  Hashes are kept, not keys.
             seen: set[int] = set()
@@ -219,7 +224,12 @@ class Keyspace:
         return sum(_number(each, self._one(each, (b"DBSIZE",))) for each in nodes)
 
     def used_bytes(self) -> int | None:
-        """Memory that all servers use in all; ``None`` if the user may not ask."""
+        """Memory that all servers use in all; ``None`` if the user may not ask.
+
+        Raises
+        ------
+        Unavailable
+        """
         used = 0
         for node in self.nodes:
             (reply,) = self._packet(node, [(b"INFO", b"memory")], refusals=True)

@@ -33,7 +33,12 @@ class MissingExtraError(StopError):
 
 
 def needs(module: str) -> ModuleType:
-    """Import a module of ours that needs an extra."""
+    """Import a module of ours that needs an extra.
+
+    Raises
+    ------
+    MissingExtraError
+    """
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
