@@ -38,7 +38,7 @@ from fastfold.foldpool import hold_interrupts
 from fastfold.generate import Corpus, write
 from fastfold.inspect import Query
 from fastfold.inspect import run as inspect_states
-from fastfold.keyspace import Keyspace, state_pattern
+from fastfold.keyspace import Keyspace
 from fastfold.local import HOST, Server, start_aws, start_redis
 from fastfold.metrics import Snapshot, total
 from fastfold.podcmd import build_worker
@@ -330,7 +330,7 @@ def _show_one(settings: Settings, keyspace: Keyspace) -> None:
 def _most_telling(settings: Settings, keyspace: Keyspace) -> State | None:
     decoder = Decoder(load_definition(settings.fold), settings.limits)
     best: State | None = None
-    values = keyspace.values(state_pattern(settings.namespace.encode()))
+    values = keyspace.states(settings.namespace.encode())
     for key, value in islice(values, _SAMPLED):
         if isinstance(value, bytes):
             state = decoder.state(key, value)

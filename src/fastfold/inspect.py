@@ -18,7 +18,7 @@ from fastfold.decoding import Decoder, is_host_key
 from fastfold.difference import Change, changes, difference_lines, difference_object
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
 from fastfold.exits import Exit
-from fastfold.keyspace import Keyspace, Pace, state_pattern
+from fastfold.keyspace import Keyspace, Pace
 from fastfold.page import host_lines, host_object, host_page, ids_named, page
 from fastfold.printing import Line, Printer, shown
 from fastfold.rawlayout import Field, outer_fields, payload_fields
@@ -162,9 +162,8 @@ class _Inspection:
     def _host_states(self, query: Query) -> tuple[list[State], int]:
         """All states of a host, and how many of its values cannot be read."""
         for tenant, host in _hosts(query):
-            key = host_key(tenant, host, self._namespace)
             states, corrupt = [], 0
-            for state in self._read(state_pattern(self._namespace, key)):
+            for state in self._read(host_key(tenant, host, self._namespace)):
                 if state is None:
                     corrupt += 1
                 elif (state.tenant, state.host) == (tenant, host):
@@ -173,9 +172,9 @@ class _Inspection:
                 return states, corrupt
         return [], 0
 
-    def _read(self, pattern: bytes) -> Iterator[State | None]:
-        """The states under a pattern; ``None`` for a value that cannot be read, which is told."""
-        for key, found in self._keyspace.values(pattern):
+    def _read(self, host: bytes | None = None) -> Iterator[State | None]:
+        """All states, or those of a host; ``None`` for a value that cannot be read, which is told."""
+        for key, found in self._keyspace.states(self._namespace, host):
             try:
                 if isinstance(found, CorruptValue):
                     raise found
@@ -318,7 +317,7 @@ class _Inspection:
             return self._host(query, wanted)
         limit = query.limit or _SCAN_LIMIT
         told = corrupt = 0
-        for state in self._read(state_pattern(self._namespace)):
+        for state in self._read():
             if state is None:
                 corrupt += 1
                 continue

@@ -6,6 +6,7 @@ command sent                                  by
 ``CLUSTER SLOTS``                             the start, unless the URL says ``?cluster=no``
 ``GET``                                       everything
 ``SCAN``                                      what goes through all keys; few keys in each
+``CLUSTER COUNTKEYSINSLOT, GETKEYSINSLOT``    all of a host, in a cluster; who may not sends SCAN instead
 ``PTTL``, ``MEMORY USAGE``, ``DBSIZE``        the census
 ``RANDOMKEY``                                 the census of a sample
 ``INFO memory``                               the census and the demo; a user who may not is told less
@@ -35,6 +36,9 @@ SCAN_COUNT = 100
 """Keys that one SCAN looks at, and that one packet asks for: few enough not to hold up a busy server."""
 
 _TAG_CHARACTERS = 11
+_SLOT_KEYS = 20_000
+"""Most keys of a slot that a node is asked for at once: it answers nobody else meanwhile, some milliseconds."""
+
 _ROUNDS = 4
 """How often keys are asked for again that lie elsewhere than the cluster said."""
 
@@ -124,6 +128,7 @@ class Keyspace:
         self._pace = pace or Pace()
         self._connections: dict[Node, RespConnection] = {}
         self._owners: list[Node | None] = []
+        self._clustered = False
         try:
             self._discover()
         except BaseException:
@@ -169,12 +174,40 @@ class Keyspace:
                     break
                 self._pace.spend(step)
 
-    def values(self, pattern: bytes) -> Iterator[tuple[bytes, Found]]:
-        """Keys that match a pattern, with what lies under them; what expired meanwhile is left out."""
-        for page in self.pages(pattern):
+    def states(self, namespace: bytes, host_key: bytes | None = None) -> Iterator[tuple[bytes, Found]]:
+        """Keys of all states, or of those of a host, with what lies under them; what expired meanwhile is left out."""
+        listed = None if host_key is None else self._slot_pages(host_key)
+        for page in self.pages(state_pattern(namespace, host_key)) if listed is None else listed:
             for key, found in zip(page, self.get_many(page), strict=True):
                 if found is not None:
                     yield key, found
+            if listed is not None:
+                self._pace.spend(len(page))
+
+    def _slot_pages(self, host_key: bytes) -> list[list[bytes]] | None:
+        """The keys of a host from the list of its slot; ``None`` where there is none to be had."""
+        if not self._clustered:
+            return None
+        slot = b"%d" % key_slot(host_key)
+        keys: dict[bytes, None] = {}
+        # Every node: while a slot moves, its keys are on two of them.
+        for node in self.nodes:
+            for name, argument in ((b"COUNTKEYSINSLOT", None), (b"GETKEYSINSLOT", b"%d" % _SLOT_KEYS)):
+                command = (b"CLUSTER", name, slot) if argument is None else (b"CLUSTER", name, slot, argument)
+                (reply,) = self._packet(node, [command], refusals=True)
+                if isinstance(reply, ReplyError) and reply.code == "NOPERM":
+                    return None
+                match reply:
+                    case int(count) if count > _SLOT_KEYS:
+                        return None
+                    case int():
+                        continue
+                    case list():
+                        keys |= {key: None for key in reply if isinstance(key, bytes) and _is_state_of(key, host_key)}
+                    case _:
+                        raise Unavailable(str(node), f"{name.decode()} answered {reply!r:.100}")
+        found = list(keys)
+        return [found[start : start + SCAN_COUNT] for start in range(0, len(found), SCAN_COUNT)]
 
     def random_keys(self, node: Node, count: int) -> list[bytes]:
         """Keys of a node at random, with repetition; none if it is empty."""
@@ -253,7 +286,9 @@ class Keyspace:
                 return
             try:
                 (reply,) = self._packet(node, [(b"CLUSTER", b"SLOTS")], refusals=True)
-                self._owners = self._single(node, reply) or parse_slots(reply, node)
+                single = self._single(node, reply)
+                self._owners = single or parse_slots(reply, node)
+                self._clustered = not single
             except Unavailable as error:
                 fault = error
                 continue
@@ -356,6 +391,10 @@ class Keyspace:
         target = Node(host, int(port))
         replies = self._packet(target, [part for command in commands for part in ((b"ASKING",), command)])
         return replies[1::2]
+
+
+def _is_state_of(key: bytes, host_key: bytes) -> bool:
+    return key.startswith(host_key) and len(key) == len(host_key) + _TAG_CHARACTERS
 
 
 def _found(key: bytes, reply: Reply) -> Found:

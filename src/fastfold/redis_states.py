@@ -171,8 +171,7 @@ class RedisStates:
         return sorted(mine, key=lambda state: state.process)
 
     def _read(self, host: bytes | None) -> Iterator[State]:
-        pattern = needs("fastfold.keyspace").state_pattern(self._namespace, host)
-        for key, found in self._keyspace.values(pattern):
+        for key, found in self._keyspace.states(self._namespace, host):
             if isinstance(found, CorruptValue):
                 raise found
             assert found is not None, "what is not there is left out"

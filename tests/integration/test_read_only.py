@@ -13,7 +13,7 @@ import fastfold
 from fastfold.config import Settings
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
 from fastfold.exits import Exit
-from fastfold.keyspace import Keyspace, Pace, state_pattern
+from fastfold.keyspace import Keyspace, Pace
 from fastfold.local import HOST
 from fastfold.store import host_key, key_slot, process_key
 from looking import DEFINITION, Stored, key_of, state
@@ -52,6 +52,55 @@ class Restricted:
 def restricted(stored: Stored) -> Iterator[Restricted]:
     with closing(Restricted(stored)) as restricted:
         yield restricted
+
+
+# Slots on the move
+
+
+class Movers:
+    """The master that has the slot of a host, and the one that is to get it."""
+
+    def __init__(self, masters: list[Any], slot: int) -> None:
+        self.masters = masters
+        self.slot = slot
+        owners = [node for node in masters if self._serves(node)]
+        (self.source,) = owners
+        self.target = next(node for node in masters if node is not self.source)
+
+    def _serves(self, node: Any) -> bool:
+        name = node.execute_command("CLUSTER", "MYID").decode()
+        shards = node.execute_command("CLUSTER", "SLOTS")
+        return any(first <= self.slot <= last and owner[2].decode() == name for first, last, owner, *_ in shards)
+
+    def name(self, node: Any) -> str:
+        name: bytes = node.execute_command("CLUSTER", "MYID")
+        return name.decode()
+
+    def begin(self) -> None:
+        self.target.execute_command("CLUSTER", "SETSLOT", self.slot, "IMPORTING", self.name(self.source))
+        self.source.execute_command("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.name(self.target))
+
+    def move_key(self, key: bytes) -> None:
+        port = self.target.connection_pool.connection_kwargs["port"]
+        assert self.source.execute_command("MIGRATE", HOST, port, key, 0, 5000) == b"OK"
+
+    def finish(self, owner: Any) -> None:
+        # The new owner first: only it raises its epoch, by which the others believe it.
+        for node in [owner, *(node for node in self.masters if node is not owner)]:
+            node.execute_command("CLUSTER", "SETSLOT", self.slot, "NODE", self.name(owner))
+        wait_for(lambda: self._serves(owner), f"slot {self.slot} has moved")
+
+
+@pytest.fixture
+def movers(redis_cluster: RedisCluster) -> Iterator[Movers]:
+    with ExitStack() as stack:
+        masters = [stack.enter_context(redis_cluster.node(port)) for port in redis_cluster.ports[:MASTERS]]
+        movers = Movers(masters, key_slot(host_key("", "moving")))
+        yield movers
+        movers.target.flushall()
+        for node in (movers.source, movers.target):
+            node.execute_command("CLUSTER", "SETSLOT", movers.slot, "STABLE")
+        movers.finish(movers.source)
 
 
 def test_a_user_that_may_only_read_sees_everything(stored: Stored, restricted: Restricted) -> None:
@@ -128,6 +177,20 @@ def test_nothing_but_reading_is_ever_sent(redis_server: RedisServer) -> None:
     }
 
 
+def test_a_host_of_a_cluster_is_read_from_its_slot(redis_cluster: RedisCluster, movers: Movers) -> None:
+    mine = [state("moving", f"p{number}") for number in range(250)]
+    Stored(redis_cluster.url, movers.source).put(*mine)
+    movers.begin()
+    for one in mine[:3]:
+        movers.move_key(key_of(one))
+    for node in movers.masters:
+        node.config_resetstat()
+    with fastfold.open_store(redis_cluster.url) as store:
+        assert {one.process for one in store.host("moving")} == {one.process for one in mine}
+    calls = [node.info("commandstats") for node in movers.masters]
+    assert not any("cmdstat_scan" in found for found in calls)
+
+
 def test_the_pace_holds_for_every_key_that_is_looked_at(redis_server: RedisServer) -> None:
     now = [0.0]
 
@@ -139,60 +202,13 @@ def test_the_pace_holds_for_every_key_that_is_looked_at(redis_server: RedisServe
         stored.put(*(state("h1", f"p{number}") for number in range(300)))
     pace = Pace(1000.0, lambda: now[0], sleep)
     with closing(Keyspace(Settings(redis_url=redis_server.url), pace)) as keyspace:
-        assert len(list(keyspace.values(state_pattern(b"ff:")))) == 300
+        assert len(list(keyspace.states(b"ff:"))) == 300
         # The last page is not waited for.
         assert 0.2 <= now[0] <= 0.31
         node = keyspace.nodes[0]
         before = now[0]
         assert len(keyspace.random_keys(node, 500)) == 500
         assert now[0] - before == pytest.approx(0.5)
-
-
-# Slots on the move
-
-
-class Movers:
-    """The master that has the slot of a host, and the one that is to get it."""
-
-    def __init__(self, masters: list[Any], slot: int) -> None:
-        self._masters = masters
-        self.slot = slot
-        owners = [node for node in masters if self._serves(node)]
-        (self.source,) = owners
-        self.target = next(node for node in masters if node is not self.source)
-
-    def _serves(self, node: Any) -> bool:
-        name = node.execute_command("CLUSTER", "MYID").decode()
-        shards = node.execute_command("CLUSTER", "SLOTS")
-        return any(first <= self.slot <= last and owner[2].decode() == name for first, last, owner, *_ in shards)
-
-    def name(self, node: Any) -> str:
-        name: bytes = node.execute_command("CLUSTER", "MYID")
-        return name.decode()
-
-    def begin(self) -> None:
-        self.target.execute_command("CLUSTER", "SETSLOT", self.slot, "IMPORTING", self.name(self.source))
-        self.source.execute_command("CLUSTER", "SETSLOT", self.slot, "MIGRATING", self.name(self.target))
-
-    def move_key(self, key: bytes) -> None:
-        port = self.target.connection_pool.connection_kwargs["port"]
-        assert self.source.execute_command("MIGRATE", HOST, port, key, 0, 5000) == b"OK"
-
-    def finish(self, owner: Any) -> None:
-        # The new owner first: only it raises its epoch, by which the others believe it.
-        for node in [owner, *(node for node in self._masters if node is not owner)]:
-            node.execute_command("CLUSTER", "SETSLOT", self.slot, "NODE", self.name(owner))
-        wait_for(lambda: self._serves(owner), f"slot {self.slot} has moved")
-
-
-@pytest.fixture
-def movers(redis_cluster: RedisCluster) -> Iterator[Movers]:
-    with ExitStack() as stack:
-        masters = [stack.enter_context(redis_cluster.node(port)) for port in redis_cluster.ports[:MASTERS]]
-        movers = Movers(masters, key_slot(host_key("", "moving")))
-        yield movers
-        movers.target.flushall()
-        movers.finish(movers.source)
 
 
 def test_keys_are_found_while_their_slot_moves_and_after(redis_cluster: RedisCluster, movers: Movers) -> None:
