@@ -1,25 +1,22 @@
-"""The census for a person: tables on standard output, a progress bar on standard error if that is a terminal."""
+"""The census for a person: tables on standard output."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Hashable, Sequence
-from typing import BinaryIO, final
+from typing import BinaryIO
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from fastfold.census import Estimate, spread
-from fastfold.census_taking import Progress as AnyProgress
 from fastfold.census_taking import Report
 from fastfold.printing import Printer
 from fastfold.text import escape
 
-__all__ = ["open_progress", "print_report", "size"]
+__all__ = ["print_report", "size"]
 
 _UNITS = ("kB", "MB", "GB", "TB")
 _NAME_CHARACTERS = 60
@@ -39,49 +36,6 @@ def size(count: float) -> str:
         return f"{count:.0f} B"
     power = min(int(math.log10(count) / 3), len(_UNITS))
     return f"{count / 1000**power:,.1f} {_UNITS[power - 1]}"
-
-
-class _Quiet:
-    """No bar: standard error is not a terminal."""
-
-    def begin(self, what: str, total: int) -> None:
-        pass
-
-    def step(self, count: int) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-
-@final
-class _Bar:
-    def __init__(self) -> None:
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None)
-        self._bar.start()
-
-    def begin(self, what: str, total: int) -> None:
-        self._bar.reset(self._task, description=what, total=total)
-
-    def step(self, count: int) -> None:
-        self._bar.update(self._task, advance=count)
-
-    def close(self) -> None:
-        self._bar.stop()
-
-
-def open_progress() -> AnyProgress:
-    """A progress bar for this standard error."""
-    return _Bar() if sys.stderr.isatty() else _Quiet()
 
 
 def print_report(report: Report, output: BinaryIO, *, as_json: bool) -> None:

@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Protocol
 
 from fastfold.census import Census, Estimate, Observation, age_of, spread
 from fastfold.config import Settings
@@ -21,10 +20,11 @@ from fastfold.errors import CorruptValue
 from fastfold.keyspace import SCAN_COUNT, KeySize, Keyspace, Pace
 from fastfold.reducer_costs import ReducerCost, reducer_costs
 from fastfold.resp import Node
+from fastfold.scan_progress import Progress
 from fastfold.schema import load_definition
 from fastfold.states import State
 
-__all__ = ["Progress", "Report", "Wish", "take"]
+__all__ = ["Report", "Wish", "take"]
 
 _LEAST_SAMPLE = 100
 """Keys looked at of a node, however few of all it has."""
@@ -128,19 +128,6 @@ def _cost_numbers(cost: ReducerCost) -> dict[str, object]:
         saved = {str(limit): saved for limit, saved in cost.at_limit.items()}
         numbers |= {"limit": cost.limit, "members": cost.members, "full": cost.full, "saved_at_limit": saved}
     return numbers
-
-
-class Progress(Protocol):
-    """Shows how far it is."""
-
-    def begin(self, what: str, total: int) -> None:
-        """A part of the work begins."""
-
-    def step(self, count: int) -> None:
-        """So much more of it is done."""
-
-    def close(self) -> None:
-        """Take it away."""
 
 
 def take(settings: Settings, wish: Wish, definition: str, progress: Progress) -> Report:

@@ -6,11 +6,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import BinaryIO
 
-from fastfold.census_screen import open_progress, print_report
+from fastfold.census_screen import print_report
 from fastfold.census_taking import Wish, take
 from fastfold.config import Settings
 from fastfold.errors import ConfigError
 from fastfold.exits import Exit
+from fastfold.scan_progress import open_progress
 
 __all__ = ["Wish", "run"]
 

