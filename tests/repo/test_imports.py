@@ -28,7 +28,7 @@ LAYERS = (
     "worker",
     "assembly",
     "supervisor",
-    "census redis_states",
+    "census lookup redis_states",
     "reducer_costs",
     "census_taking",
     "census_plot census_screen",
