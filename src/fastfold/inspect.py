@@ -221,7 +221,7 @@ class _Inspection:
             for state in matching[:limit]:
                 self._print(state)
         elif matching:
-            self._printer.lines(_title(matching[0], f"{len(matching)} processes"))
+            self._printer.lines(_title(matching[0], _processes(len(matching))))
             self._printer.lines(host_lines(matching[:limit]))
         if len(matching) > limit:
             say(f"there are {len(matching) - limit} more; --limit is {limit}")
@@ -243,7 +243,7 @@ class _Inspection:
             for branch in branches:
                 self._printer.json(tree_object(branch))
         elif states:
-            self._printer.lines(_title(states[0], f"{len(states)} processes"))
+            self._printer.lines(_title(states[0], _processes(len(states))))
             self._printer.lines(tree_lines(branches, root))
         if corrupt:
             return Exit.CORRUPT
@@ -253,6 +253,10 @@ class _Inspection:
 def _title(state: State, what: str) -> list[Line]:
     name = f"{state.tenant}/{state.host}" if state.tenant else state.host
     return [[*shown(name, "title"), (f": {what}", "title")], []]
+
+
+def _processes(count: int) -> str:
+    return f"{count:,} process{'es' if count != 1 else ''}"
 
 
 def _raw_lines(key: bytes, value: bytes, outer: list[Field], inner: list[Field]) -> Iterator[Line]:

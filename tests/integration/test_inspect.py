@@ -273,8 +273,8 @@ def test_watching_shows_each_change_as_it_comes(stored: Stored, monkeypatch: pyt
         assert [json.loads(line)["counts"]["file_write"] for line in lines] == [2, 9, 11]
         return
     assert [line for line in lines if line.startswith(("+", "-"))] == [
-        "- counts file_write     2",
-        "+ counts file_write     9",
+        "- counts file_write       2",
+        "+ counts file_write       9",
     ]
     assert [line for line in lines if "counts  " in line and line.startswith(" ")] == [
         "  counts        3: process_start 1, file_write 2",
@@ -301,7 +301,7 @@ def test_watching_outlives_an_outage(redis_server: RedisServer, monkeypatch: pyt
         while_it_sleeps(monkeypatch, lambda: None, lambda: stored.put(state("h1", "p1", writes=9)))
         result = stored.inspect("h1", "p1", "--watch", "--every", "7")
     assert result.exit_code == Exit.INTERRUPTED
-    assert "+ counts file_write     9" in result.stdout.splitlines()
+    assert "+ counts file_write       9" in result.stdout.splitlines()
     assert "closed by the server" in result.stderr
     assert asked == ["GET", "GET", "GET"]
 

@@ -104,19 +104,20 @@ def test_a_difference_names_what_came_and_went() -> None:
         ("files", None, "2024-03-04 08:00:00.000000001  c (cut)"),
         ("files overflow", None, "more were seen and dropped"),
     ]
-    assert [plain(line)[:28].rstrip() for line in difference_lines(found)][:4] == [
-        "- last                  2024",
-        "+ last                  2024",
-        "- counts file_write     2",
-        "+ counts file_write     5",
+    assert [plain(line)[:30].rstrip() for line in difference_lines(found)][:4] == [
+        "- last                    2024",
+        "+ last                    2024",
+        "- counts file_write       2",
+        "+ counts file_write       5",
     ]
     assert difference_object(found)[1] == {"name": "counts file_write", "before": "2", "after": "5"}
 
 
 def test_equal_states_differ_in_nothing_and_two_processes_in_their_names() -> None:
     assert list(changes(a_state(), a_state(), DEFINITION)) == []
-    other = State("t", "h2", "p", a_state().values)
-    assert [change[:3] for change in changes(a_state(), other, DEFINITION)] == [
+    one = a_state(user=Text(T, "me"))
+    other = State("t", "h2", "p", a_state(user=Text(T + 1, "me")).values)
+    assert [change[:3] for change in changes(one, other, DEFINITION)] == [
         ("tenant", None, "t"),
         ("host", "h", "h2"),
     ]
