@@ -136,11 +136,10 @@ def _draw(
     waiting = [(root, 0, True) for root in reversed(roots)]
     while waiting:
         process, depth, last = waiting.pop()
-        if process in drawn:
-            continue
         drawn.add(process)
         cycle = depth == 0 and parents.get(process) in by_id
         yield Branch(process, by_id.get(process), depth, last, parents.get(process), cycle)
+        # A process has one parent, so it can only have been drawn before where a cycle was cut open.
         below = [child for child in children.get(process, ()) if child not in drawn]
         waiting += [(child, depth + 1, child == below[-1]) for child in reversed(below)]
 
