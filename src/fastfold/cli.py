@@ -167,7 +167,7 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
         if sys.stdout.isatty():
             raise click.UsageError("--format parquet is not for a terminal: send it to a file with >")
         # Said before the work, not after it.
-        _needs("fastfold.parquet")
+        needs("fastfold.parquet")
 
     job = foldcmd.Job(files, schema, definition, form, processes)
     try:

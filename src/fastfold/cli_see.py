@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from fastfold.clihelp import HelpCommand
 from fastfold.config import load
 from fastfold.exits import Exit
 from fastfold.options import REDIS_SETTINGS, needs, setting_options
@@ -25,7 +26,7 @@ _PACE = click.option(
 )
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.argument("host", required=False)
 @click.argument("processes", nargs=-1, metavar="[PROCESS]")
 @click.option("--host", "all_of", metavar="HOST", help="All processes of a host, in a table.")
@@ -139,7 +140,7 @@ def _check_view(views: list[str], named: int, scan: bool, whole_host: bool, matc
         raise click.UsageError("two processes or keys go with --diff, and no more than two")
 
 
-@click.command()
+@click.command(cls=HelpCommand)
 @click.option("--exact", is_flag=True, help="Look at every key, however many there are.")
 @click.option(
     "--sample",
