@@ -19,7 +19,8 @@ from fastfold.keyspace import Keyspace, Pace
 from fastfold.lookup import Lookup, Query, nothing, say
 from fastfold.page import host_lines, host_object, host_page, page
 from fastfold.printing import Line, Printer, shown
-from fastfold.rawlayout import Field, outer_fields, payload_fields
+from fastfold.rawlayout import outer_fields, payload_fields
+from fastfold.rawwalk import Field
 from fastfold.scan_progress import open_progress
 from fastfold.schema import load_definition
 from fastfold.show import short_time

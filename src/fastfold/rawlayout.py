@@ -10,40 +10,20 @@ A format version is one entry in `_VALUES`: a function that takes the walker of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 import zstandard
 
 from fastfold.errors import CorruptValue
+from fastfold.rawlayout2 import outer_2, version_2
+from fastfold.rawwalk import Field, Times, Walk, take_base, take_unit
 from fastfold.schema import FoldDefinition
 from fastfold.states import format_time
 from fastfold.types import KINDS, OPS
 
-__all__ = ["Field", "outer_fields", "payload_fields"]
+__all__ = ["outer_fields", "payload_fields"]
 
 _NS_PER_MS = 1_000_000
-_UNITS_NS = (1, 1_000, 1_000_000, 1_000_000_000)
-_UNIT_NAMES = ("1 ns", "1 us", "1 ms", "1 s")
 _HEADER_BYTES = 2
-
-
-class Field(NamedTuple):
-    """A part of a value.
-
-    Attributes
-    ----------
-    offset, size : int
-        In bytes.
-    name : str
-        What it is.
-    value : str
-        What it says; a text of others is in it as it is.
-    """
-
-    offset: int
-    size: int
-    name: str
-    value: str
 
 
 def outer_fields(value: bytes) -> Iterator[Field]:
@@ -51,6 +31,9 @@ def outer_fields(value: bytes) -> Iterator[Field]:
     for offset, name in enumerate(("format version", "dictionary")):
         if offset < len(value):
             yield Field(offset, 1, name, str(value[offset]))
+    if value[:1] == b"\x02":
+        yield from outer_2(value)
+        return
     frame = value[_HEADER_BYTES:]
     if not frame:
         return
@@ -83,71 +66,30 @@ def payload_fields(version: int, payload: bytes, definition: FoldDefinition | No
     readers = _VALUES.get(version)
     if readers is None:
         raise CorruptValue(f"format version {version} has no layout here")
-    walk = _Walk(payload)
+    walk = Walk(payload)
     yield from _host_record(walk) if definition is None else readers(walk, definition)
 
 
-class _Walk:
-    """Takes fields from the front of a payload."""
-
-    def __init__(self, payload: bytes) -> None:
-        self.at = 0
-        self._payload = payload
-
-    @property
-    def rest(self) -> int:
-        return len(self._payload) - self.at
-
-    def byte(self) -> int:
-        return self.bytes(1)[0]
-
-    def bytes(self, size: int) -> bytes:
-        if size > self.rest:
-            raise CorruptValue(f"{size} bytes wanted, {self.rest} left", offset=self.at)
-        self.at += size
-        return self._payload[self.at - size : self.at]
-
-    def varint(self) -> int:
-        number = shift = 0
-        while True:
-            byte = self.byte()
-            number |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return number
-            shift += 7
-            if shift > 63:
-                raise CorruptValue("varint longer than 64 bits", offset=self.at)
-
-    def since(self, start: int, name: str, value: str) -> Field:
-        """The field from `start` to here."""
-        return Field(start, self.at - start, name, value)
-
-
-def _identity(walk: _Walk, names: tuple[str, ...]) -> Iterator[Field]:
+def _identity(walk: Walk, names: tuple[str, ...]) -> Iterator[Field]:
     for name in names:
         start = walk.at
-        text = walk.bytes(walk.varint())
+        text = walk.take(walk.varint())
         yield walk.since(start, name, text.decode(errors="replace"))
 
 
-def _text(walk: _Walk, name: str) -> Field:
+def _text(walk: Walk, name: str) -> Field:
     start = walk.at
     head = walk.varint()
-    text = walk.bytes(head >> 1)
+    text = walk.take(head >> 1)
     return walk.since(start, f"{name} text{', cut' if head & 1 else ''}", text.decode(errors="replace"))
 
 
-def _version_1(walk: _Walk, definition: FoldDefinition) -> Iterator[Field]:
+def _version_1(walk: Walk, definition: FoldDefinition) -> Iterator[Field]:
     yield from _identity(walk, ("tenant", "host", "process"))
-    start = walk.at
-    unit = walk.byte()
-    if unit >= len(_UNITS_NS):
-        raise CorruptValue("unknown unit of time", offset=start)
-    yield walk.since(start, "unit", _UNIT_NAMES[unit])
-    start = walk.at
-    zigzag = walk.varint()
-    times = _Times(walk, ((zigzag >> 1) ^ -(zigzag & 1)) * _UNITS_NS[unit], _UNITS_NS[unit])
-    yield walk.since(start, "base", format_time(times.base_ns))
+    unit_ns, unit = take_unit(walk)
+    yield unit
+    times, base = take_base(walk, unit_ns)
+    yield base
     names = {reducer.tag: reducer.name for reducer in definition.reducers}
     while walk.rest:
         start = walk.at
@@ -157,19 +99,7 @@ def _version_1(walk: _Walk, definition: FoldDefinition) -> Iterator[Field]:
         yield from _BODIES[op](walk, times, name)
 
 
-class _Times:
-    """Times of a payload: differences, in one unit."""
-
-    def __init__(self, walk: _Walk, base_ns: int, unit_ns: int) -> None:
-        self.base_ns = base_ns
-        self._walk = walk
-        self._unit_ns = unit_ns
-
-    def next_ns(self, since_ns: int) -> int:
-        return since_ns + self._walk.varint() * self._unit_ns
-
-
-def _count(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
+def _count(walk: Walk, times: Times, name: str) -> Iterator[Field]:
     start = walk.at
     filled = walk.varint()
     yield walk.since(start, f"{name} kinds", str(filled))
@@ -182,7 +112,7 @@ def _count(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
         yield walk.since(start, f"{name} count", str(number))
 
 
-def _number(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
+def _number(walk: Walk, times: Times, name: str) -> Iterator[Field]:
     start = walk.at
     is_number = walk.byte()
     yield walk.since(start, f"{name} form", "number" if is_number else "time")
@@ -191,20 +121,20 @@ def _number(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
     yield walk.since(start, name, value)
 
 
-def _sum(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
+def _sum(walk: Walk, times: Times, name: str) -> Iterator[Field]:
     start = walk.at
     number = walk.varint()
     yield walk.since(start, name, str(number))
 
 
-def _one_text(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
+def _one_text(walk: Walk, times: Times, name: str) -> Iterator[Field]:
     start = walk.at
     time_ns = times.next_ns(times.base_ns)
     yield walk.since(start, f"{name} time", format_time(time_ns))
     yield _text(walk, name)
 
 
-def _set(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
+def _set(walk: Walk, times: Times, name: str) -> Iterator[Field]:
     start = walk.at
     head = walk.varint()
     yield walk.since(start, f"{name} members", f"{head >> 1}{', more were dropped' if head & 1 else ''}")
@@ -216,11 +146,11 @@ def _set(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
         yield _text(walk, name)
 
 
-def _marks(walk: _Walk, times: _Times, name: str) -> Iterator[Field]:
+def _marks(walk: Walk, times: Times, name: str) -> Iterator[Field]:
     raise CorruptValue("marks are not written by this version", offset=walk.at)
 
 
-_Body = Callable[[_Walk, _Times, str], Iterator[Field]]
+_Body = Callable[[Walk, Times, str], Iterator[Field]]
 _BODIES: dict[str, _Body] = {
     "count": _count,
     "min": _number,
@@ -232,10 +162,10 @@ _BODIES: dict[str, _Body] = {
     "marks": _marks,
 }
 
-_VALUES: dict[int, Callable[[_Walk, FoldDefinition], Iterator[Field]]] = {1: _version_1}
+_VALUES: dict[int, Callable[[Walk, FoldDefinition], Iterator[Field]]] = {1: _version_1, 2: version_2}
 
 
-def _host_record(walk: _Walk) -> Iterator[Field]:
+def _host_record(walk: Walk) -> Iterator[Field]:
     yield from _identity(walk, ("tenant", "host"))
     start = walk.at
     count = walk.varint()
@@ -246,7 +176,7 @@ def _host_record(walk: _Walk) -> Iterator[Field]:
         time_ms += walk.varint()
         yield walk.since(start, "batch time", format_time(time_ms * _NS_PER_MS))
         start = walk.at
-        batch = walk.bytes(8)
+        batch = walk.take(8)
         yield walk.since(start, "batch id", batch.hex())
         start = walk.at
         bits = walk.byte()
