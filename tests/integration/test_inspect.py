@@ -3,74 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
 
 import pytest
-import redis
-from click.testing import CliRunner, Result
-from redis.cluster import RedisCluster
+from click.testing import CliRunner
 
 from fastfold import reference
 from fastfold.cli import cli
 from fastfold.exits import Exit
 from fastfold.ledger import HostRecord
-from fastfold.schema import load_definition
-from fastfold.states import State, Text, TextSet, to_json
+from fastfold.states import to_json
 from fastfold.store import host_key, pack_value, process_key
-from fastfold.types import BatchId
+from looking import DEFINITION, Stored, key_of, state
+from proxy import CUT, PASS, Command, Proxy
+from servers import RedisServer
 
 pytestmark = pytest.mark.servers
-
-DEFINITION = load_definition("process")
-START_NS = 1_709_539_200_000_000_000
-NASTY = "a\x1b[2J\x9b\u202e\u2028\r\nb"
-
-
-def state(host: str, process: str, *, image: str = "C:\\Temp\\a.exe", tenant: str = "", more: bool = False) -> State:
-    files = TextSet(more, (Text(START_NS, "C:\\one.txt"), Text(START_NS + 5, "C:\\two.txt", True)))
-    values: dict[str, Any] = {
-        "first": START_NS,
-        "last": START_NS + 90_000_000_000,
-        "counts": {"process_start": 1, "file_write": 2},
-        "image": Text(START_NS, image),
-        "command_line": Text(START_NS, f'"{image}" /x'),
-        "files": files,
-    }
-    return State(tenant, host, process, values)
-
-
-@dataclass
-class Stored:
-    """A Redis with states in it."""
-
-    url: str
-    client: Any
-
-    def put(self, *states: State) -> None:
-        for one in states:
-            key = process_key(host_key(one.tenant, one.host), one.process)
-            self.client.set(key, pack_value(reference.encode(one, DEFINITION)), ex=600)
-
-    def inspect(self, *args: str) -> Result:
-        return CliRunner().invoke(cli, ["inspect", "--redis-url", self.url, *args])
-
-
-@pytest.fixture(params=["single", "cluster"])
-def stored(request: pytest.FixtureRequest) -> Iterator[Stored]:
-    if request.param == "single":
-        url = request.getfixturevalue("redis_server").url
-        client: Any = redis.Redis.from_url(url)
-        servers = [client]
-    else:
-        url = request.getfixturevalue("redis_cluster").url
-        client = RedisCluster.from_url(url)
-        servers = [client.get_redis_connection(node) for node in client.get_primaries()]
-    for server in servers:
-        server.flushall()
-    yield Stored(url, client)
-    client.close()
 
 
 def test_a_process_is_found_and_shown_in_full(stored: Stored) -> None:
@@ -80,7 +29,7 @@ def test_a_process_is_found_and_shown_in_full(stored: Stored) -> None:
     lines = result.stdout.splitlines()
     assert lines[0] == "C:\\Temp\\a.exe"
     assert "  first         2024-03-04 08:00:00.000 UTC" in lines
-    assert "  last          2024-03-04 08:01:30.000 UTC  (90.000 s later)" in lines
+    assert "  last          2024-03-04 08:01:30.000 UTC  (90.000 s later, its end was not seen)" in lines
     assert "  counts        3: process_start 1, file_write 2" in lines
     assert "  files (the earliest 2, more were seen and dropped)" in lines
     assert "    2024-03-04 08:00:00.000  C:\\one.txt" in lines
@@ -90,19 +39,11 @@ def test_a_process_is_found_and_shown_in_full(stored: Stored) -> None:
 
 
 def test_json_is_the_object_of_fold(stored: Stored) -> None:
-    one = state("h1", "p1", tenant="acme", image=NASTY)
+    one = state("h1", "p1", tenant="acme", image="Zoë\x1b[2J")
     stored.put(one)
     result = stored.inspect("h1", "p1", "--tenant", "acme", "--json")
     assert result.exit_code == Exit.OK
     assert json.loads(result.stdout) == to_json(one, DEFINITION)
-
-
-def test_control_characters_never_reach_the_terminal(stored: Stored) -> None:
-    stored.put(state(NASTY, NASTY, image=NASTY))
-    for form in ([], ["--json"]):
-        for result in (stored.inspect(NASTY, NASTY, *form), stored.inspect("--scan", *form)):
-            assert result.exit_code == Exit.OK
-            assert not set(result.stdout) & set("\x1b\x9b\u202e\u2028\r")
 
 
 def test_scan_finds_every_state_and_no_host_record(stored: Stored) -> None:
@@ -131,9 +72,7 @@ def test_scan_matches_and_stops_at_its_limit(stored: Stored) -> None:
 
 def test_a_key_shows_a_state_or_a_host_record(stored: Stored) -> None:
     stored.put(state("h1", "p1"))
-    key = host_key("", "h1")
-    record = HostRecord("", "h1").with_entry(BatchId(1_709_539_200_123, b"12345678"), 1000)
-    stored.client.set(key, pack_value(record.encode()))
+    key = stored.put_record("", "h1")
     assert stored.inspect("--key", process_key(key, "p1").decode()).stdout == stored.inspect("h1", "p1").stdout
     assert json.loads(stored.inspect("--json", "--key", key.decode()).stdout) == {
         "host": "h1",
@@ -178,6 +117,193 @@ def test_a_key_of_another_type_is_no_crash(stored: Stored) -> None:
     result = stored.inspect("h1", "list")
     assert result.exit_code == Exit.CORRUPT
     assert "not a string" in result.stderr
+
+
+def test_a_tenant_is_given_either_way(stored: Stored) -> None:
+    stored.put(state("h1", "p1"), state("h1", "p1", tenant="acme", image="C:\\acme.exe"), state("a/b", "p2"))
+    plain = stored.inspect("h1", "p1").stdout
+    assert plain.startswith("C:\\Temp\\a.exe")
+    assert "tenant" not in plain
+    theirs = stored.inspect("acme/h1", "p1")
+    assert "  tenant        acme" in theirs.stdout.splitlines()
+    assert stored.inspect("h1", "p1", "--tenant", "acme").stdout == theirs.stdout
+    # A host whose own name has a slash is still found.
+    assert stored.inspect("a/b", "p2").exit_code == Exit.OK
+    assert stored.inspect("--tenant", "a", "b", "p2").exit_code == Exit.NOT_FOUND
+    found = stored.inspect("--scan", "--tenant", "acme", "--json").stdout.splitlines()
+    assert [json.loads(line)["tenant"] for line in found] == ["acme"]
+    assert "written TENANT/HOST" in stored.inspect("h2", "p1").stderr
+
+
+def test_all_processes_of_a_host(stored: Stored) -> None:
+    mine = [state("h1", f"p{number}", tenant="acme") for number in range(40)]
+    stored.put(*mine, state("h1", "other"), state("h2", "p1", tenant="acme"))
+    stored.put_record("acme", "h1")
+    result = stored.inspect("--host", "acme/h1")
+    assert result.exit_code == Exit.OK
+    lines = result.stdout.splitlines()
+    assert lines[0] == "acme/h1: 40 processes"
+    assert sum("  p7  a.exe  " in line for line in lines) == 1
+    assert len(lines) == 43
+    objects = [json.loads(line) for line in stored.inspect("--host", "acme/h1", "--json").stdout.splitlines()]
+    assert objects == sorted((to_json(one, DEFINITION) for one in mine), key=lambda shown: str(shown["process"]))
+    limited = stored.inspect("--host", "h1", "--tenant", "acme", "--limit", "3", "--match", "P1")
+    assert len(limited.stdout.splitlines()) == 6
+    assert "there are 8 more; --limit is 3" in limited.stderr
+    assert stored.inspect("--host", "h3").exit_code == Exit.NOT_FOUND
+
+
+def test_the_programs_of_other_processes_are_named(stored: Stored) -> None:
+    stored.put(state("h1", "p1", parent="p0"), state("h1", "p0", image="C:\\boss.exe"))
+    assert "  parent        p0  C:\\boss.exe" in stored.inspect("h1", "p1").stdout.splitlines()
+    # A value that cannot be read leaves the page as it is, and is named.
+    stored.client.set(key_of(state("h1", "p0")), b"junk")
+    result = stored.inspect("h1", "p1")
+    assert result.exit_code == Exit.OK
+    assert "  parent        p0" in result.stdout.splitlines()
+    assert "corrupt value" in result.stderr
+
+
+def test_the_tree_of_a_host_and_of_a_process(stored: Stored) -> None:
+    stored.put(
+        state("h1", "root", image="C:\\root.exe"),
+        state("h1", "child", parent="root", image="C:\\child.exe"),
+        state("h1", "orphan", parent="gone"),
+        state("h1", "loop-a", parent="loop-b"),
+        state("h1", "loop-b", parent="loop-a"),
+        state("h2", "elsewhere"),
+    )
+    lines = stored.inspect("--host", "h1", "--tree").stdout.splitlines()
+    assert lines[0] == "h1: 5 processes"
+    shown = [line.partition("  2024")[0] for line in lines[2:]]
+    assert shown == [
+        "gone  (not stored)",
+        "└─ a.exe  orphan",
+        "root.exe  root",
+        "└─ child.exe  child",
+        "a.exe  loop-a",
+        "└─ a.exe  loop-b",
+    ]
+    objects = [json.loads(line) for line in stored.inspect("--host", "h1", "--tree", "--json").stdout.splitlines()]
+    assert [(one["process"], one["depth"]) for one in objects][:2] == [("gone", 0), ("orphan", 1)]
+    assert [one["process"] for one in objects if one.get("cycle")] == ["loop-a"]
+    part = stored.inspect("h1", "{CHILD}", "--tree").stdout.splitlines()
+    assert [line.partition("  2024")[0] for line in part[2:]] == ["root.exe  root", "└─ child.exe  child"]
+    assert stored.inspect("h1", "nobody", "--tree").exit_code == Exit.NOT_FOUND
+
+
+def test_raw_shows_the_layout_and_what_is_wrong_with_it(stored: Stored) -> None:
+    one = state("h1", "p1")
+    stored.put(one)
+    payload = reference.encode(one, DEFINITION)
+    raw = json.loads(stored.inspect("h1", "p1", "--raw", "--json").stdout)
+    assert raw["key"] == key_of(one).decode()
+    assert sum(field["size"] for field in raw["value"]) == raw["size"] == stored.client.strlen(key_of(one))
+    assert sum(field["size"] for field in raw["payload"]) == len(payload)
+    lines = stored.inspect("h1", "p1", "--raw").stdout.splitlines()
+    assert lines[0] == f"key {raw['key']}, {raw['size']} bytes"
+    assert len(lines) == len(raw["value"]) + len(raw["payload"]) + 5
+    stored.client.set(key_of(one), pack_value(payload[:-3]))
+    cut = stored.inspect("h1", "p1", "--raw")
+    assert cut.exit_code == Exit.CORRUPT
+    assert "at offset" in cut.stderr
+    assert cut.stdout.splitlines()[6:20] == lines[6:20]
+    record = stored.put_record("", "h1").decode()
+    assert "batch id" in stored.inspect("--key", record, "--raw").stdout
+
+
+def test_the_difference_of_two_processes_and_of_two_keys(stored: Stored) -> None:
+    one, other = state("h1", "p1"), state("h1", "p2", writes=7, more=True)
+    stored.put(one, other)
+    result = stored.inspect("h1", "p1", "p2", "--diff")
+    assert result.exit_code == Exit.OK
+    assert [" ".join(line.split()) for line in result.stdout.splitlines()] == [
+        "- process p1",
+        "+ process p2",
+        "- counts file_write 2",
+        "+ counts file_write 7",
+        "+ files overflow more were seen and dropped",
+    ]
+    keys = [part for each in (one, other) for part in ("--key", key_of(each).decode())]
+    assert stored.inspect(*keys, "--diff").stdout == result.stdout
+    shown = json.loads(stored.inspect(*keys, "--diff", "--json").stdout)["changes"]
+    assert shown[1] == {"name": "counts file_write", "before": "2", "after": "7"}
+    assert stored.inspect("h1", "p1", "p1", "--diff").stdout == "no difference\n"
+
+
+def while_it_sleeps(monkeypatch: pytest.MonkeyPatch, *steps: Callable[[], object]) -> None:
+    """Carry out one step in each pause of the program, instead of waiting; after the last comes Ctrl-C."""
+    waiting = list(steps)
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 7.0
+        if not waiting:
+            raise KeyboardInterrupt
+        waiting.pop(0)()
+
+    monkeypatch.setattr("fastfold.inspect.time.sleep", sleep)
+
+
+def test_the_difference_to_a_moment_later(stored: Stored, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored.put(state("h1", "p1"))
+    while_it_sleeps(monkeypatch, lambda: stored.put(state("h1", "p1", writes=9)))
+    result = stored.inspect("h1", "p1", "--diff", "--every", "7")
+    assert [line.split()[-1] for line in result.stdout.splitlines()] == ["2", "9"]
+    while_it_sleeps(monkeypatch, lambda: stored.client.delete(key_of(state("h1", "p1"))))
+    assert stored.inspect("h1", "p1", "--diff", "--every", "7").exit_code == Exit.NOT_FOUND
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_watching_shows_each_change_as_it_comes(stored: Stored, monkeypatch: pytest.MonkeyPatch, as_json: bool) -> None:
+    one = state("h1", "p1")
+    while_it_sleeps(
+        monkeypatch,
+        lambda: stored.put(one),
+        lambda: None,
+        lambda: stored.put(state("h1", "p1", writes=9)),
+        lambda: stored.client.delete(key_of(one)),
+        lambda: stored.put(state("h1", "p1", writes=11)),
+    )
+    result = stored.inspect("h1", "p1", "--watch", "--every", "7", *(["--json"] if as_json else []))
+    assert result.exit_code == Exit.INTERRUPTED
+    said = [line.partition(": ")[2] for line in result.stderr.splitlines() if line]
+    assert said == ["nothing is stored there yet; waiting", "the state has expired; waiting", "interrupted"]
+    lines = result.stdout.splitlines()
+    if as_json:
+        assert [json.loads(line)["counts"]["file_write"] for line in lines] == [2, 9, 11]
+        return
+    assert [line for line in lines if line.startswith(("+", "-"))] == [
+        "- counts file_write       2",
+        "+ counts file_write       9",
+    ]
+    assert [line for line in lines if "counts  " in line and line.startswith(" ")] == [
+        "  counts        3: process_start 1, file_write 2",
+        "  counts        12: process_start 1, file_write 11",
+    ]
+
+
+def test_watching_ends_by_itself(stored: Stored) -> None:
+    stored.put(state("h1", "p1"))
+    assert stored.inspect("h1", "p1", "--watch", "--every", "0.05", "--for", "0.1").exit_code == Exit.OK
+    assert stored.inspect("h1", "p2", "--watch", "--every", "0.05", "--for", "0.1").exit_code == Exit.NOT_FOUND
+
+
+def test_watching_outlives_an_outage(redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def cut_the_second_look(command: Command) -> str:
+        asked.append(command[0].decode())
+        return CUT if asked.count("GET") == 2 else PASS
+
+    with closing(Proxy(redis_server.port, cut_the_second_look)) as proxy, redis_server.client() as client:
+        stored = Stored(proxy.url, client)
+        stored.put(state("h1", "p1"))
+        while_it_sleeps(monkeypatch, lambda: None, lambda: stored.put(state("h1", "p1", writes=9)))
+        result = stored.inspect("h1", "p1", "--watch", "--every", "7")
+    assert result.exit_code == Exit.INTERRUPTED
+    assert "+ counts file_write       9" in result.stdout.splitlines()
+    assert "closed by the server" in result.stderr
+    assert asked == ["GET", "GET", "GET"]
 
 
 def test_a_server_that_is_not_there_is_one_line() -> None:
