@@ -21,7 +21,7 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-compare annotate \
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-compare bench-state annotate \
 	sanitize profile wheel clean clean-venv
 
 help: ## this list
@@ -86,6 +86,9 @@ bench-units: build ## each unit of the core, in CPU time
 bench-compare: build ## the working tree beside another revision: BASE=revision
 	@test -n "$(BASE)" || { echo "BASE names a revision: make bench-compare BASE=main" >&2; exit 2; }
 	$(PY) bench/compare.py $(BASE) $(BENCH)
+
+bench-state: build ## memory of a process in Redis, beside JSON, zlib, msgpack and zstd
+	$(PY) bench/state.py $(BENCH)
 
 annotate: $(INSTALLED) ## fail when a line of a nogil function touches the interpreter
 	$(PY) bench/annotate.py

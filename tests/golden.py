@@ -67,7 +67,9 @@ def _odd_states() -> Iterator[State]:
     second = 1_000_000_000
     guid = "39e4a257-79fb-5f92-7117-000000000700"
     yield State("", "h", "p", {"counts": {"other": 1}})
-    yield State("tenant", "h\u00e9", "", {"first": 1 - (1 << 63), "last": (1 << 63) - 1, "counts": {"pipe": (1 << 64) - 1}})
+    yield State(
+        "tenant", "h\u00e9", "", {"first": 1 - (1 << 63), "last": (1 << 63) - 1, "counts": {"pipe": (1 << 64) - 1}}
+    )
     yield State("", "h", guid, {"first": 0, "parent": Text(0, guid), "targets": TextSet(True, (Text(1, guid),))})
     for unit in (1, 1_000, 1_000_000, second):
         times = [1_600_000_000 * second + n * unit for n in (0, 1, 1, 300, 70_000)]
