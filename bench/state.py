@@ -146,8 +146,8 @@ def _rest(row: Row, empty: Measured, fleet: Fleet) -> list[str]:
 def _events(row: Row, fleet: Fleet) -> list[str]:
     one = row.measured
     return [
-        f"Per event: {one.used_bytes / fleet.events:.1f} bytes of Redis beside {fleet.inflated_bytes / fleet.events:.0f} "
-        f"bytes of raw records ({fleet.stored_bytes / fleet.events:.0f} gzipped); {fleet.events} events, "
+        f"Per event: {one.used_bytes / fleet.events:.1f} bytes of Redis beside "
+        f"{fleet.inflated_bytes / fleet.events:.0f} bytes of raw records ({fleet.stored_bytes / fleet.events:.0f} gzipped); {fleet.events} events, "
         f"{fleet.events / one.processes:.0f} a process."
     ]
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 import zstandard
-from state_source import Fleet, Identity
 
 from fastfold.states import to_json
 from fastfold.store import Codec, host_key, process_key
+from state_source import Fleet, Identity
 
 __all__ = ["FORMS", "Form", "Keys"]
 

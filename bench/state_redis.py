@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any
 
 import redis
-from state_source import Fleet, Identity
 
 from fastfold.local import find_redis
+from state_source import Fleet, Identity
 
 __all__ = ["Measured", "Server"]
 
@@ -53,7 +53,7 @@ class Measured:
 class Server:
     """A redis-server on a socket of its own, ended with the block."""
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Server:  # noqa: PYI034 - nobody inherits from it
         self._folder = tempfile.TemporaryDirectory(prefix="fastfold-redis-")
         path = Path(self._folder.name, "redis.sock")
         options = ["--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"]

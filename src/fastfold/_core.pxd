@@ -103,6 +103,9 @@ cdef enum Status:
     PAYLOAD_TEXT
     PAYLOAD_SET
     PAYLOAD_NUMBER
+    PAYLOAD_FORM
+    PAYLOAD_ID
+    PAYLOAD_TRAILING
     PAYLOAD_NOT_CANONICAL
     IDENTITY_DIFFERS
 
@@ -443,11 +446,13 @@ ctypedef struct View:
     uint32_t identity_length[3]
     uint8_t* has                # per reducer
     uint8_t* more
+    uint8_t* form               # one of TEXT_ for all texts of a reducer
     uint64_t* numbers           # times are stored as their bits
     uint64_t* counts            # reducer x kind
     TextRef* texts
     TextRef* members
     uint32_t* member_count
+    Bytes arena                 # texts that had to be put together
 
 
 cdef class Plan:

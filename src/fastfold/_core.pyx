@@ -13,7 +13,8 @@ Read it in the order of its units; each uses only those above it::
     plan      a schema and a fold definition, compiled
     walk      tokens to wanted values     shape   the same for records laid out like one before
     parse     records to event rows
-    codec     states to and from their payload          merge   two states to one
+    codec     states to and from their payload: forms, codec1, codec2, decode2
+    merge     two states to one
     fold      event rows to states
 
 The units up to here are leaves: no Python objects, no GIL (but for `plan`, which is compiled once).  The last
@@ -51,7 +52,7 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
@@ -90,7 +91,11 @@ include "core/plan.pxi"
 include "core/walk.pxi"
 include "core/shape.pxi"
 include "core/parse.pxi"
+include "core/forms.pxi"
 include "core/codec.pxi"
+include "core/codec1.pxi"
+include "core/codec2.pxi"
+include "core/decode2.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
 include "core/reader.pxi"
