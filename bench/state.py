@@ -144,11 +144,11 @@ def _rest(row: Row, empty: Measured, fleet: Fleet) -> list[str]:
 
 
 def _events(row: Row, fleet: Fleet) -> list[str]:
-    one = row.measured
+    one, events = row.measured, fleet.events
+    raw, stored = fleet.inflated_bytes / events, fleet.stored_bytes / events
     return [
-        f"Per event: {one.used_bytes / fleet.events:.1f} bytes of Redis beside "
-        f"{fleet.inflated_bytes / fleet.events:.0f} bytes of raw records ({fleet.stored_bytes / fleet.events:.0f} gzipped); {fleet.events} events, "
-        f"{fleet.events / one.processes:.0f} a process."
+        f"Per event: {one.used_bytes / events:.1f} bytes of Redis beside {raw:.0f} bytes of raw records "
+        f"({stored:.0f} gzipped); {events} events, {events / one.processes:.0f} a process."
     ]
 
 

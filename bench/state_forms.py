@@ -11,7 +11,8 @@ import msgspec
 import zstandard
 
 from fastfold.states import to_json
-from fastfold.store import Codec, host_key, process_key
+from fastfold.store import host_key, process_key
+from fastfold.values import Codec
 from state_source import Fleet, Identity
 
 __all__ = ["FORMS", "Form", "Keys"]

@@ -18,7 +18,7 @@ from fastfold.folding import decode, encode, fold
 from fastfold.generate import Corpus, batches
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet, Value
-from fastfold.store import pack_value
+from fastfold.values import pack_value
 
 __all__ = ["DEFINITION", "FOLDER", "Golden", "read_golden"]
 

@@ -23,6 +23,7 @@ exception::
 
     reader    Folder, Deltas    arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
+    zstd      Dictionary        pack      Packer: payloads to and from values
 """
 
 import ctypes
@@ -30,10 +31,11 @@ import gzip
 import os
 
 import numpy
+import zstd
 
 from isal import isal_zlib
 
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Reject
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, ParkError, Reject, UnknownForm
 from fastfold.schema_types import (
     CONDITION_OPS,
     EVENTS_PER_RECORD,
@@ -62,8 +64,10 @@ __all__ = (
     "ArrowTable",
     "Batch",
     "Deltas",
+    "Dictionary",
     "Folder",
     "Inflater",
+    "Packer",
     "ParsePlan",
     "Parser",
     "Plan",
@@ -103,6 +107,8 @@ include "core/arrow.pxi"
 include "core/batch.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
+include "core/zstd.pxi"
+include "core/pack.pxi"
 
 _bind_isal()
 _check_isal()

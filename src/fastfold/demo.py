@@ -40,9 +40,9 @@ from fastfold.metrics import Snapshot, total
 from fastfold.podcmd import build_worker
 from fastfold.schema import load_definition
 from fastfold.states import State, TextSet
-from fastfold.store import unpack_value
 from fastfold.supervisor import Pod
 from fastfold.text import escape
+from fastfold.values import unpack_value
 
 __all__ = ["Demo", "run"]
 

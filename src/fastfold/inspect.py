@@ -26,8 +26,9 @@ from fastfold.resp import RedisAddress
 from fastfold.schema import load_definition
 from fastfold.show import page
 from fastfold.states import State, Text, TextSet, format_time, to_json
-from fastfold.store import host_key, process_key, unpack_value
+from fastfold.store import host_key, process_key
 from fastfold.text import escape, json_line
+from fastfold.values import unpack_value
 
 if TYPE_CHECKING:
     from fastfold._core import Plan

@@ -83,10 +83,14 @@ class Reader:
         self.unit_ns = 1
         self.base_ns = 0
 
+    def fault(self, reason: str) -> CorruptValue:
+        """What to raise of the place that was read to."""
+        return CorruptValue(reason, offset=self.at)
+
     def take(self, count: int) -> bytes:
         """That many bytes."""
         if count > len(self.payload) - self.at:
-            raise CorruptValue("truncated", offset=len(self.payload))
+            raise self.fault("truncated")
         self.at += count
         return self.payload[self.at - count : self.at]
 
@@ -96,7 +100,6 @@ class Reader:
 
     def varint(self) -> int:
         """One unsigned number."""
-        start = self.at
         value = 0
         for shift in range(0, 70, 7):
             byte = self.byte()
@@ -104,9 +107,9 @@ class Reader:
             if byte < 0x80:
                 break
         else:
-            raise CorruptValue("varint too long", offset=start)
+            raise self.fault("varint too long")
         if value > U64_MAX:
-            raise CorruptValue("varint out of range", offset=start)
+            raise self.fault("varint out of range")
         return value
 
     def text(self, data: bytes) -> str:
@@ -114,13 +117,13 @@ class Reader:
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:
-            raise CorruptValue("invalid UTF-8", offset=self.at) from None
+            raise self.fault("invalid UTF-8") from None
 
     def ended(self) -> bytes:
         """Bytes up to a NUL, which is skipped."""
         end = self.payload.find(b"\0", self.at)
         if end < 0:
-            raise CorruptValue("truncated", offset=len(self.payload))
+            raise self.fault("truncated")
         data = self.payload[self.at : end]
         self.at = end + 1
         return data
@@ -128,7 +131,7 @@ class Reader:
     def checked_time(self, time_ns: int) -> int:
         """A time that fits int64."""
         if not TIME_MIN <= time_ns <= TIME_MAX:
-            raise CorruptValue("time out of range", offset=self.at)
+            raise self.fault("time out of range")
         return time_ns
 
     def time(self, from_ns: int) -> int:
@@ -139,7 +142,7 @@ class Reader:
         """Unit and smallest time."""
         unit = self.byte()
         if unit >= len(_UNITS):
-            raise CorruptValue("unknown unit of time", offset=self.at - 1)
+            raise self.fault("unknown unit of time")
         self.unit_ns = _UNITS[unit]
         self.base_ns = self.checked_time(unzigzag(self.varint()) * self.unit_ns)
 
@@ -147,23 +150,23 @@ class Reader:
         """The reducer of tag and op."""
         reducer = self.by_tag.get(header >> 3)
         if reducer is None or OPS.index(reducer.op) != header & 7:
-            raise CorruptValue(f"unknown reducer {header >> 3} of op {header & 7}", offset=self.at)
+            raise self.fault(f"unknown reducer {header >> 3} of op {header & 7}")
         return reducer
 
     def checked(self, reducer: Reducer, value: Value) -> Value:
         """The value, if a fold could have made it."""
         members = value.members if isinstance(value, TextSet) else (value,) if isinstance(value, Text) else ()
         if not all(0 < len(member.text.encode()) <= reducer.text_bytes for member in members):
-            raise CorruptValue("a text that is empty or over its limit", offset=self.at)
+            raise self.fault("a text that is empty or over its limit")
         if isinstance(value, TextSet):
             if not members or len(members) > reducer.limit:
-                raise CorruptValue("a set that is empty or over its limit", offset=self.at)
+                raise self.fault("a set that is empty or over its limit")
             if list(members) != sorted(members) or len({member[1:] for member in members}) != len(members):
-                raise CorruptValue("members of a set out of order, or twice", offset=self.at)
+                raise self.fault("members of a set out of order, or twice")
         if isinstance(value, dict) and (not value or 0 in value.values()):
-            raise CorruptValue("a count of nothing", offset=self.at)
+            raise self.fault("a count of nothing")
         if isinstance(value, int) and reducer.op != "sum" and value > I64_MAX:
-            raise CorruptValue("number out of range", offset=self.at)
+            raise self.fault("number out of range")
         return value
 
     def state(self, identity: tuple[str, str, str], values: dict[str, Value]) -> State:
@@ -174,10 +177,10 @@ class Reader:
     def kind(self, number: int) -> str:
         """The kind of a number."""
         if number >= len(KINDS):
-            raise CorruptValue(f"unknown kind {number}", offset=self.at)
+            raise self.fault(f"unknown kind {number}")
         return KINDS[number]
 
     def mark(self, reducer: Reducer) -> None:
         """See that the value is what the reducer keeps, a time or a number."""
         if self.byte() != (0 if reducer.column == "time" else 1):
-            raise CorruptValue("a time where a number belongs, or the other way round", offset=self.at)
+            raise self.fault("a time where a number belongs, or the other way round")

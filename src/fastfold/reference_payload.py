@@ -196,7 +196,7 @@ class _Reader2(Reader):
         times = {one.tag: self._times(one, head) for one, head in heads}
         texts.update({one.tag: self._ids(head) for one, head in heads if _keeps_text(one) and not _is_plain(one, head)})
         if self.at != len(self.payload):
-            raise CorruptValue("bytes after the end", offset=self.at)
+            raise self.fault("bytes after the end")
         values: dict[str, Value] = {}
         for one, head in heads:
             value = _value_2(one, head, texts.get(one.tag, []), numbers[one.tag], times[one.tag])
@@ -209,7 +209,7 @@ class _Reader2(Reader):
         if form == 0:
             return self.text(self.ended())
         if form != 1:
-            raise CorruptValue("unknown form of a text", offset=self.at)
+            raise self.fault("unknown form of a text")
         self.guid_host = self.take(4)
         self._step(self.varint())
         counter = self.take(2)
@@ -219,14 +219,14 @@ class _Reader2(Reader):
     def _step(self, step: int) -> None:
         self.seconds += unzigzag(step)
         if not 0 <= self.seconds < 1 << 32:
-            raise CorruptValue("an id out of range", offset=self.at)
+            raise self.fault("an id out of range")
 
     def _heads(self) -> list[tuple[Reducer, _Head]]:
         heads: list[tuple[Reducer, _Head]] = []
         while header := self.varint():
             reducer = self.reducer(header)
             if any(one.tag == reducer.tag for one, _ in heads):
-                raise CorruptValue(f"reducer {reducer.tag} stands twice", offset=self.at)
+                raise self.fault(f"reducer {reducer.tag} stands twice")
             heads.append((reducer, self._head(reducer)))
         return heads
 
@@ -242,7 +242,7 @@ class _Reader2(Reader):
             head = self.varint()
             count = head >> 4
             if count > reducer.limit:
-                raise CorruptValue("a set that is over its limit", offset=self.at)
+                raise self.fault("a set that is over its limit")
             bits = int.from_bytes(self.take((count + 7) // 8), "little") if head >> 3 & 1 else 0
             cuts = tuple(bool(bits >> place & 1) for place in range(count))
             return _Head(form=self._form(head >> 1 & 3), cuts=cuts, more=bool(head & 1))
@@ -252,7 +252,7 @@ class _Reader2(Reader):
 
     def _form(self, form: int) -> int:
         if form not in (_PLAIN, _GUID, _IPV4):
-            raise CorruptValue("unknown form of a text", offset=self.at)
+            raise self.fault("unknown form of a text")
         return form
 
     def _texts(self, reducer: Reducer, head: _Head) -> list[str]:
@@ -260,7 +260,7 @@ class _Reader2(Reader):
         for place in range(len(head.cuts)):
             same = self.varint() if place else 0
             if place and same > len(texts[-1]):
-                raise CorruptValue("more shared bytes than there are", offset=self.at)
+                raise self.fault("more shared bytes than there are")
             texts.append((texts[-1][:same] if place else b"") + self.ended())
         return [self.text(text) for text in texts]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fastfold.errors import CorruptValue
 from fastfold.reference_bytes import Reader, Writer, varint
 from fastfold.schema import Reducer
 from fastfold.states import State, Text, TextSet, Value
@@ -59,7 +58,7 @@ class Reader1(Reader):
         while self.at < len(self.payload):
             reducer = self.reducer(self.varint())
             if reducer.name in values:
-                raise CorruptValue(f"reducer {reducer.tag} stands twice", offset=self.at)
+                raise self.fault(f"reducer {reducer.tag} stands twice")
             values[reducer.name] = self.checked(reducer, self._value(reducer))
         return self.state((tenant, host, process), values)
 

@@ -18,8 +18,9 @@ from fastfold.exits import Exit
 from fastfold.ledger import HostRecord
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet, to_json
-from fastfold.store import host_key, pack_value, process_key
+from fastfold.store import host_key, process_key
 from fastfold.types import BatchId
+from fastfold.values import pack_value
 
 pytestmark = pytest.mark.servers
 

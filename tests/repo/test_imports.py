@@ -14,15 +14,15 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
     "clihelp errors exits generate_words text types",
-    "config demo_screen local logs metrics notification progress reference_times retry schema_types store tables",
+    "config demo_screen dictionaries local logs metrics notification progress reference_times retry schema_types store"
+    " tables",
     "breaker definition_read health ledger resp schema_read",
     "schema",
-    "recognise reference_inflate reference_records states topology transaction",
-    "reference_bytes",
-    "reference_version1",
-    "reference_payload",
-    "_core generate_records reference show",
-    "generate_shapes inflate source fetch commit",
+    "recognise reference_inflate reference_records states topology",
+    "_core reference_bytes generate_records show",
+    "reference_version1 values",
+    "reference_payload transaction",
+    "reference generate_shapes inflate source fetch commit",
     "folding generate keeper",
     "parquet pipeline",
     "worker",
@@ -59,7 +59,7 @@ ONLY_IN = {
 }
 
 # What an installation without extras has.
-BASE = {"click", "isal", "msgspec", "numpy", "rich", "tomli", "zstandard"}
+BASE = {"click", "isal", "msgspec", "numpy", "rich", "tomli", "zstandard", "zstd"}
 
 
 @pytest.mark.parametrize("name", sorted(modules().keys() - {"__init__"}))

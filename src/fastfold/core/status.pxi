@@ -44,6 +44,11 @@ _PHRASES = {
     PAYLOAD_ID: "an id out of range",
     PAYLOAD_TRAILING: "bytes after the end",
     PAYLOAD_NOT_CANONICAL: "not canonical",
+    VALUE_FORM: "not a value of this version",
+    VALUE_FRAME: "damaged zstd data",
+    VALUE_FRAME_FORM: "zstd frame of another form",
+    VALUE_NO_SIZE: "zstd frame without content size",
+    VALUE_EMPTY: "zstd frame without content",
 }
 
 
