@@ -18,7 +18,8 @@ from pathlib import Path
 
 from inputs import ROOT, generate, list_files, real_folder
 from report import place
-from state_forms import FORMS, Form, Keys
+from state_cpu import Times, time_states
+from state_forms import Form, Keys, forms
 from state_redis import Measured, Server
 from state_source import Fleet, fold_fleet
 
@@ -78,14 +79,15 @@ def default_name(options: argparse.Namespace) -> str:
 def report(source: str, fleet: Fleet, options: argparse.Namespace) -> str:
     """The tables and what they rest on."""
     judged = fleet.without(options.train) if options.train else fleet
-    forms = FORMS(fleet.only(options.train) if options.train else None)
     with Server() as server:
         empty = server.measure(Keys.short, judged, lambda fleet, identity: b"")
         rows = []
-        for form in forms:
+        for form in forms(fleet.only(options.train) if options.train else None):
             say(f"{form.title}")
             rows.append(measure(server, form, judged))
     lines = [*_table(rows), "", *_rest(rows[-1], empty, judged), "", *_events(rows[-1], judged)]
+    say("CPU time")
+    lines += ["", *_times(time_states(fleet, judged))]
     facts = place([])
     lines += [
         "",
@@ -150,6 +152,21 @@ def _events(row: Row, fleet: Fleet) -> list[str]:
         f"Per event: {one.used_bytes / events:.1f} bytes of Redis beside {raw:.0f} bytes of raw records "
         f"({stored:.0f} gzipped); {events} events, {events / one.processes:.0f} a process."
     ]
+
+
+def _times(times: list[Times]) -> list[str]:
+    """CPU time of a state that is rewritten, by size and by zstd level."""
+    lines = [
+        "A state that is rewritten, with a dictionary: expand, merge (decode two, encode one), compress; CPU time.",
+        "",
+        "| zstd level | states | payload | value | expand us | merge us | compress us | all us |",
+        "|---:|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in times:
+        steps = (one.expand_us, one.merge_us, one.compress_us, one.expand_us + one.merge_us + one.compress_us)
+        cells = [str(one.level), one.title, f"{one.payload_bytes:.0f}", f"{one.value_bytes:.0f}"]
+        lines.append("| " + " | ".join([*cells, *(f"{step:.2f}" for step in steps)]) + " |")
+    return lines
 
 
 def say(text: str) -> None:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import msgspec
 import zstandard
 
+from fastfold._core import Dictionary
+from fastfold.dictionaries import OWN_IDS, train
 from fastfold.states import to_json
 from fastfold.store import host_key, process_key
-from fastfold.values import Codec
-from state_source import Fleet, Identity
+from fastfold.values import ZSTD_LEVEL, Codec, ValueForm
 
-__all__ = ["FORMS", "Form", "Keys"]
+__all__ = ["Form", "Keys", "forms"]
 
 
 class Keys:
@@ -45,20 +46,32 @@ def as_json(fleet: Fleet, identity: Identity) -> bytes:
     return json.dumps(shown, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def FORMS(trained_on: Fleet | None) -> list[Form]:  # noqa: N802 - a table that depends on one thing
+def forms(trained_on: Fleet | None) -> list[Form]:
+    """What is compared: JSON first, then the others, ours last."""
     squeeze = zstandard.ZstdCompressor(level=3).compress
-    codec = Codec()
 
     def as_msgpack(fleet: Fleet, identity: Identity) -> bytes:
         return squeeze(msgspec.msgpack.encode(to_json(fleet.states[identity], fleet.definition)))
+
+    found = [
+        Form("JSON", Keys.text, as_json),
+        Form("JSON + zlib 6", Keys.text, lambda fleet, identity: zlib.compress(as_json(fleet, identity), 6)),
+        Form("msgpack + zstd 3", Keys.text, as_msgpack),
+        _ours("fastfold, no dictionary", ValueForm.load(0)),
+        _ours("fastfold, its own dictionary", ValueForm.load(1)),
+    ]
+    if trained_on is not None:
+        made = train([payload[2:] for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet")
+        form = ValueForm((Dictionary(made.id, made.content, ZSTD_LEVEL),), made.id)
+        found.append(_ours("fastfold, dictionary of another fleet", form))
+    return found
+
+
+def _ours(title: str, form: ValueForm) -> Form:
+    codec = Codec(form)
 
     def records(fleet: Fleet) -> Iterator[tuple[bytes, bytes]]:
         for (tenant, host), record in fleet.records.items():
             yield host_key(tenant, host), codec.pack(record.encode())
 
-    return [
-        Form("JSON", Keys.text, as_json),
-        Form("JSON + zlib 6", Keys.text, lambda fleet, identity: zlib.compress(as_json(fleet, identity), 6)),
-        Form("msgpack + zstd 3", Keys.text, as_msgpack),
-        Form("fastfold", Keys.short, lambda fleet, identity: codec.pack(fleet.payloads[identity]), records),
-    ]
+    return Form(title, Keys.short, lambda fleet, identity: codec.pack(fleet.payloads[identity]), records)

@@ -171,7 +171,7 @@ def train(
     ConfigError
         There are too few states for a dictionary.
     """
-    samples = list(payloads)
+    samples: list[bytes | bytearray | memoryview] = list(payloads)
     if len(samples) < _SAMPLES_LEAST:
         raise ConfigError(f"{len(samples)} states are too few to train on, {_SAMPLES_LEAST} are needed")
     try:
