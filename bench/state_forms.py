@@ -15,6 +15,7 @@ from fastfold.dictionaries import OWN_IDS, train
 from fastfold.states import to_json
 from fastfold.store import host_key, process_key
 from fastfold.values import ZSTD_LEVEL, Codec, ValueForm
+from state_source import Fleet, Identity
 
 __all__ = ["Form", "Keys", "forms"]
 
