@@ -24,12 +24,13 @@ __all__ = ["build_worker", "run"]
 
 def build_worker(settings: Settings, meter: Meter) -> Worker:
     """The worker of one process: its slots share the plan, each has a folder and connections of its own."""
-    plan = Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+    definition = load_definition(settings.fold)
+    plan = Plan(load_schema(settings.schema), definition, settings.limits)
 
     address, connector = redis_connector(settings)
     how = CommitSettings(
         namespace=settings.namespace.encode(),
-        state_ttl_s=settings.state_ttl_s,
+        state_ttl_s=definition.ttl_s or settings.state_ttl_s,
         ledger_window_s=settings.ledger_window_s,
         form=_value_form(settings),
     )
