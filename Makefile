@@ -14,6 +14,18 @@ BENCH ?=
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 SANITIZED := build/sanitize/lib
+EXECUTIONS ?= 1000000
+SEED ?= 1
+
+define BUILD_SANITIZED
+FASTFOLD_SANITIZE=1 $(PY) setup.py --quiet build --build-base build/sanitize --build-lib $(SANITIZED)
+endef
+# Ends with the path of the build, so that more can be put behind it.
+define UNDER_SANITIZERS
+LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
+ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
+PYTHONPATH=$(SANITIZED)
+endef
 # Headers that the core includes; the others are parts of these.
 HEADERS := $(shell sed -n 's/.*extern from "\(core.*\)".*/\1/p' src/fastfold/_core.pxd)
 UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/core/*.pxi)
@@ -22,7 +34,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-compare bench-state annotate \
-	sanitize profile wheel clean clean-venv
+	sanitize fuzz profile wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,10 +106,12 @@ annotate: $(INSTALLED) ## fail when a line of a nogil function touches the inter
 	$(PY) bench/annotate.py
 
 sanitize: $(INSTALLED) ## laws and conformance under AddressSanitizer and UBSan
-	FASTFOLD_SANITIZE=1 $(PY) setup.py --quiet build --build-base build/sanitize --build-lib $(SANITIZED)
-	LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -print-file-name=libubsan.so) $$($(CC) -print-file-name=libstdc++.so.6)" \
-	ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc \
-	PYTHONPATH=$(SANITIZED) $(PY) -m pytest -p no:cacheprovider tests/property tests/conformance
+	$(BUILD_SANITIZED)
+	$(UNDER_SANITIZERS) $(PY) -m pytest -p no:cacheprovider tests/property tests/conformance
+
+fuzz: $(INSTALLED) ## damaged values for the decoder, under the same: EXECUTIONS=10000000
+	$(BUILD_SANITIZED)
+	$(UNDER_SANITIZERS):tests $(PY) tests/fuzzing.py --executions $(EXECUTIONS) --seed $(SEED)
 
 profile: build ## where the time of a fold goes
 	$(PY) bench/profile_fold.py

@@ -86,9 +86,7 @@ def test_writers_of_both_versions_take_turns_and_lose_nothing(server: Any, a_wri
             assert len(record_of(client.get, "a").entries) == number
 
 
-def test_a_worker_without_the_dictionary_says_which_and_writes_nothing(
-    server: Any, a_writer: Writers, folder: Path
-) -> None:
+def test_a_worker_without_the_dictionary_says_which(server: Any, a_writer: Writers, folder: Path) -> None:
     a_writer(2, 64, str(folder)).commit([deltas("a", PROCESSES)], a_batch(1), NEVER)
     with server.client() as client:
         before = {key: client.get(key) for key in client.scan_iter()}
@@ -133,9 +131,7 @@ def test_a_value_of_a_newer_version_is_not_touched(server: Any, a_writer: Writer
         assert client.get(key) == newer
 
 
-def test_every_write_starts_the_life_of_a_state_anew_and_the_host_record_outlives_it(
-    server: Any, a_writer: Writers
-) -> None:
+def test_every_write_starts_a_life_anew_and_the_host_record_outlives_it(server: Any, a_writer: Writers) -> None:
     writer = a_writer(2, state_ttl_s=100, ledger_window_s=50)
     with server.client() as client:
         writer.commit([deltas("a", ["p", "q"])], a_batch(1), NEVER)
