@@ -136,10 +136,15 @@ def _rest(row: Row, empty: Measured, fleet: Fleet) -> list[str]:
     processes = one.processes
     parts: list[tuple[str, float]] = [
         ("key, entries of both tables, object and TTL, with an empty value", empty.used_bytes / processes),
-        ("host records, with their keys", one.record_bytes / processes),
+        ("host records, by `MEMORY USAGE`", one.record_bytes / processes),
         ("values, as they are", one.value_bytes / processes),
     ]
-    parts.append(("rounding up to the sizes of the allocator", one.used_bytes / processes - sum(p for _, p in parts)))
+    parts.append(
+        (
+            "rounding up to the sizes of the allocator, and the rest",
+            one.used_bytes / processes - sum(p for _, p in parts),
+        )
+    )
     lines = [f"What a process of `{row.title}` takes, {one.used_bytes / processes:.0f} bytes:", ""]
     lines += ["| part | bytes |", "|---|---:|", *(f"| {title} | {size:.0f} |" for title, size in parts)]
     return lines

@@ -84,11 +84,10 @@ class Server:
         pairs = [(key_of(identity), value_of(fleet, identity)) for identity in fleet.states]
         self._write(pairs)
         usages = self._usages([key for key, _ in pairs])
-        before_records = self._used()
-        if records is not None:
-            self._write(list(records(fleet)))
-        end = self._used()
-        return Measured(sorted(len(v) for _, v in pairs), sorted(usages), end - start, end - before_records)
+        more = [] if records is None else list(records(fleet))
+        self._write(more)
+        record_bytes = sum(self._usages([key for key, _ in more]))
+        return Measured(sorted(len(v) for _, v in pairs), sorted(usages), self._used() - start, record_bytes)
 
     def _write(self, pairs: list[tuple[bytes, bytes]]) -> None:
         for at in range(0, len(pairs), PIPELINE):

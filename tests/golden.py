@@ -2,7 +2,7 @@
 
 Each file of ``tests/golden_values`` was written once, by the code of its time::
 
-    python tests/golden.py NAME     writes tests/golden_values/NAME.json; refuses to write one again
+    python tests/golden.py NAME DICTIONARY     writes tests/golden_values/NAME.json; refuses to write one again
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fastfold.folding import decode, encode, fold
 from fastfold.generate import Corpus, batches
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet, Value
-from fastfold.values import pack_value
+from fastfold.values import Codec, ValueForm
 
 __all__ = ["DEFINITION", "FOLDER", "Golden", "read_golden"]
 
@@ -99,19 +99,20 @@ def _states() -> Iterator[State]:
         yield from fold(b"".join(line + b"\n" for line in batch.lines()), "sysmon", DEFINITION)
 
 
-def write(path: Path) -> None:
+def write(path: Path, dictionary: int) -> None:
     """Write the file; what it holds has been read back."""
     definition = load_definition(DEFINITION)
+    codec = Codec(ValueForm.load(dictionary))
     entries = []
     for state in _states():
         payload = encode(state, definition)
         assert decode(payload, definition) == state
         values = {name: _shown(value) for name, value in state.values.items()}
         shown = {"tenant": state.tenant, "host": state.host, "process": state.process, "values": values}
-        entries.append({"state": shown, "value": pack_value(payload).hex()})
+        entries.append({"state": shown, "value": codec.pack(payload).hex()})
     with path.open("x") as file:
         file.write("[\n" + ",\n".join(json.dumps(entry) for entry in entries) + "\n]\n")
 
 
 if __name__ == "__main__":
-    write(FOLDER / f"{sys.argv[1]}.json")
+    write(FOLDER / f"{sys.argv[1]}.json", int(sys.argv[2]))
