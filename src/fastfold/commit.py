@@ -354,7 +354,9 @@ class Committer:
         except (ParkError, UnknownForm) as error:
             self.counters.refused += 1
             host.refused = True
-            run.refusal = run.refusal or error
+            # What comes again goes before what is parked: a parked message is not applied to the other host.
+            if run.refusal is None or isinstance(error, UnknownForm):
+                run.refusal = error
         else:
             match decision:
                 case Write(commands):

@@ -19,7 +19,7 @@ from redis.backoff import NoBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable, UnknownForm
 from fastfold.exits import Exit
 from fastfold.ledger import HostRecord
 from fastfold.resp import RedisAddress
@@ -258,7 +258,7 @@ class _Inspection:
                 if value is None:  # expired since the scan saw it
                     continue
                 state = self._decode(key, value)
-            except CorruptValue as error:
+            except (CorruptValue, UnknownForm) as error:
                 corrupt += 1
                 _say(str(error))
                 continue

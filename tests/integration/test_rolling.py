@@ -103,6 +103,19 @@ def test_a_worker_without_the_dictionary_says_which(server: Any, a_writer: Write
         assert count_of(client.get(state_key("a", PROCESSES[0]))) == 2
 
 
+@pytest.mark.parametrize("unknown", ["a", "b"])
+def test_a_batch_with_an_unknown_and_a_damaged_value_comes_again(server: Any, a_writer: Writers, unknown: str) -> None:
+    # Parked for the damaged one, it would never be applied to the host of the other.
+    damaged = "b" if unknown == "a" else "a"
+    with server.client() as client:
+        a_writer(2).commit([deltas("a", ["p"]), deltas("b", ["p"])], a_batch(1), NEVER)
+        value = client.get(state_key("a", "p"))
+        client.set(state_key(unknown, "p"), b"\3" + value[1:], ex=600)
+        client.set(state_key(damaged, "p"), value[:-1], ex=600)
+        with pytest.raises(UnknownForm):
+            a_writer(2).commit([deltas("a", ["p"]), deltas("b", ["p"])], a_batch(2), NEVER)
+
+
 def test_golden_values_in_redis_are_merged_by_the_writer_of_today(server: Any, a_writer: Writers) -> None:
     golden = [one for one in read_golden("version-1") if "counts" in one.state.values and one.state.process]
     with server.client() as client:

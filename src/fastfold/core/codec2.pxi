@@ -81,7 +81,9 @@ cdef uint8_t* _put_identity(uint8_t* out, const View* v, int64_t base, Ids* ids)
     return _put_ended(out, v.identity[1], v.identity_length[1])
 
 
-cdef uint8_t* _put_set_head(uint8_t* out, const TextRef* members, uint32_t count, uint8_t form, bint more) noexcept nogil:
+cdef uint8_t* _put_set_head(
+    uint8_t* out, const TextRef* members, uint32_t count, uint8_t form, bint more
+) noexcept nogil:
     cdef uint32_t i
     cdef uint64_t some_cut = 0
     for i in range(count):
