@@ -12,8 +12,9 @@ from fastfold.cli import cli
 from fastfold.ledger import HostRecord
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet
-from fastfold.store import host_key, pack_value, process_key
+from fastfold.store import host_key, process_key
 from fastfold.types import BatchId
+from fastfold.values import pack_value
 
 __all__ = ["DEFINITION", "START_NS", "Stored", "key_of", "state"]
 

@@ -7,7 +7,8 @@ from typing import Any
 import redis
 
 from fastfold.resp import RedisAddress
-from fastfold.store import host_key, process_key, unpack_value
+from fastfold.store import host_key, process_key
+from fastfold.values import unpack_value
 
 Identity = tuple[str, str, str]
 

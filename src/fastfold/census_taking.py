@@ -15,14 +15,15 @@ from dataclasses import dataclass
 
 from fastfold.census import Census, Estimate, Observation, age_of, spread
 from fastfold.config import Settings
-from fastfold.decoding import Decoder, is_host_key
-from fastfold.errors import CorruptValue
+from fastfold.decoding import UNREADABLE, Decoder, is_host_key
+from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.keyspace import SCAN_COUNT, KeySize, Keyspace, Pace
 from fastfold.reducer_costs import ReducerCost, reducer_costs
 from fastfold.resp import Node
 from fastfold.scan_progress import Progress
 from fastfold.schema import load_definition
 from fastfold.states import State
+from fastfold.values import ValueForm
 
 __all__ = ["Report", "Wish", "take"]
 
@@ -60,7 +61,7 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a census found."""
+    """What a census found; of the values of each form that is not known here, the first that was met."""
 
     exact: bool
     keys: int
@@ -69,6 +70,7 @@ class Report:
     reducers: list[ReducerCost]
     reducer_states: int
     top: int
+    unknown_forms: list[UnknownForm]
 
     def to_dict(self) -> dict[str, object]:
         """The report for a program."""
@@ -103,6 +105,7 @@ class Report:
             ],
             "reducer_states": self.reducer_states,
             "reducers": [_cost_numbers(cost) for cost in self.reducers],
+            "unknown_forms": [error.what for error in self.unknown_forms],
         }
 
 
@@ -140,7 +143,9 @@ def take(settings: Settings, wish: Wish, definition: str, progress: Progress) ->
     definition : str
     progress : Progress
     """
-    decoder = Decoder(load_definition(definition), settings.limits)
+    # Weighed is what the workers would write, where the settings are theirs.
+    form = ValueForm.load(settings.dictionary, settings.zstd_level, settings.dictionary_folder)
+    decoder = Decoder(load_definition(definition), settings.limits, form)
     with closing(Keyspace(settings, Pace(wish.keys_per_s))) as keyspace:
         populations = {node: keyspace.key_count(node) for node in keyspace.nodes}
         total = sum(populations.values())
@@ -159,7 +164,7 @@ def take(settings: Settings, wish: Wish, definition: str, progress: Progress) ->
     for cost in reducer_costs(states, decoder) if states else ():
         costs.append(cost)
         progress.step(1)
-    return Report(exact, total, used_bytes, taking.census, costs, len(states), wish.top)
+    return Report(exact, total, used_bytes, taking.census, costs, len(states), wish.top, list(taking.unknown.values()))
 
 
 class _Taking:
@@ -168,11 +173,12 @@ class _Taking:
     def __init__(self, keyspace: Keyspace, decoder: Decoder, settings: Settings, wish: Wish) -> None:
         self.census = Census(wish.top)
         self.states: list[State] = []
+        self.unknown: dict[str, UnknownForm] = {}
         self._keyspace = keyspace
         self._decoder = decoder
         self._wish = wish
-        self._life_s = settings.state_ttl_s
-        self._record_life_s = settings.state_ttl_s + settings.ledger_window_s
+        self._life_s = decoder.definition.ttl_s or settings.state_ttl_s
+        self._record_life_s = self._life_s + settings.ledger_window_s
         tag = rb"[A-Za-z0-9_-]{11}"
         self._ours = re.compile(re.escape(settings.namespace.encode()) + rb"\{" + tag + rb"\}(?:" + tag + rb")?")
         self._random = random.Random(wish.seed)  # noqa: S311 - a sample, no secret
@@ -215,8 +221,10 @@ class _Taking:
                 names = ("state", key, *self._decoder.identity(key, value))
                 age = age_of(size.life_ms, self._life_s)
                 self._keep(key, value)
-        except CorruptValue:
+        except UNREADABLE as error:
             # Counted by its kind, and told by the exit code; `inspect --scan` names each.
+            if isinstance(error, UnknownForm):
+                self.unknown.setdefault(error.what, error)
             return Observation(size.memory_bytes, "unreadable", key)
         return Observation(size.memory_bytes, *names, age, version, dictionary)
 

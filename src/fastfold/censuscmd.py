@@ -11,6 +11,7 @@ from fastfold.census_taking import Wish, take
 from fastfold.config import Settings
 from fastfold.errors import ConfigError
 from fastfold.exits import Exit
+from fastfold.lookup import say
 from fastfold.scan_progress import open_progress
 
 __all__ = ["Wish", "run"]
@@ -43,6 +44,8 @@ def run(settings: Settings, wish: Wish, definition: str, *, as_json: bool, plot:
     with closing(open_progress()) as progress:
         report = take(settings, wish, definition, progress)
     print_report(report, output, as_json=as_json)
+    for error in report.unknown_forms:
+        say(str(error))
     if plot is not None:
         from fastfold.census_plot import draw
 

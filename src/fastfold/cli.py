@@ -19,7 +19,8 @@ from fastfold import __version__
 from fastfold.cli_see import census, inspect
 from fastfold.clihelp import HelpGroup
 from fastfold.config import SETTINGS, load
-from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
+from fastfold.dictionarycmd import dictionary
+from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable, UnknownForm
 from fastfold.exits import Exit, exit_table
 from fastfold.options import needs, setting_options
 from fastfold.schemacmd import definition, schema
@@ -62,6 +63,8 @@ class _Cli(HelpGroup):
 def _code_of(error: FastfoldError) -> Exit:
     if isinstance(error, StopError):
         return Exit.SETUP
+    if isinstance(error, UnknownForm):
+        return Exit.CORRUPT
     if isinstance(error, Unavailable):
         return Exit.SQS if error.server.startswith(_AMAZON) else Exit.REDIS
     return Exit.CORRUPT if isinstance(error, (CorruptValue, IdentityClash)) else Exit.FAILED
@@ -297,6 +300,7 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(dictionary)
 
 
 @cli.command()
@@ -304,7 +308,9 @@ def version() -> Exit:
     """Show the version of fastfold, of Python and of the libraries it runs on."""
     parts = [f"fastfold {__version__}", f"Python {sys.version.split()[0]}"]
     parts += [
-        f"{name} {found}" for name in ("numpy", "isal", "zstandard", "boto3", "hiredis") if (found := _version(name))
+        f"{name} {found}"
+        for name in ("numpy", "isal", "zstandard", "zstd", "boto3", "hiredis")
+        if (found := _version(name))
     ]
     click.echo(", ".join(parts))
     return Exit.OK

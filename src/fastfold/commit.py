@@ -19,7 +19,8 @@ EXEC answers nil             a conflict: wait with full jitter, start again at W
 any other error before the   the connection is closed, the topology asked for again, and what was in
 reply of EXEC                flight starts again at WATCH: the ledger tells whether EXEC was done
 NOPERM, NOAUTH, WRONGPASS    `ConfigError`: a person must act
-a value that is not ours     nothing is written of its group; the others go on, then it is raised
+a value that is not ours,    nothing is written of its group; the others go on, then it is raised
+or that we cannot read yet
 a write fails inside EXEC    `ParkError` at once: Redis rolls nothing back, so another try could lose or double
 ===========================  =========================================================================
 
@@ -35,7 +36,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Protocol
 
-from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable
+from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
 from fastfold.resp import REFUSALS, Node
 from fastfold.store import Command, Reply, ReplyError
 from fastfold.topology import Nodes
@@ -87,7 +88,7 @@ class Counters:
     late : int
         Hosts for which their batch came too late.
     refused : int
-        Groups not written: corrupt value, identity clash, or a value too long.
+        Groups not written: corrupt or unknown value, identity clash, or a value too long.
     """
 
     commits: int = 0
@@ -140,7 +141,7 @@ class _Run:
     pending: list[Group] = field(default_factory=list)
     hosts: int = 0
     late: list[Late] = field(default_factory=list)
-    refusal: ParkError | None = None
+    refusal: ParkError | UnknownForm | None = None
     faults: dict[Node | None, int] = field(default_factory=dict)
     last: Unavailable | Conflict | None = None
 
@@ -216,6 +217,8 @@ class Committer:
         CorruptValue, IdentityClash, ParkError
             The first value that is damaged, of another identity or too long; nothing is written for its
             group, and all others are applied.
+        UnknownForm
+            The same for a value that another version wrote, or with a dictionary that is not here.
         ConfigError
             Redis refuses us.
         """
@@ -348,10 +351,12 @@ class Committer:
         host = group.host
         try:
             decision = self._transactions.decide(group, run.batch, replies)
-        except ParkError as error:
+        except (ParkError, UnknownForm) as error:
             self.counters.refused += 1
             host.refused = True
-            run.refusal = run.refusal or error
+            # What comes again goes before what is parked: a parked message is not applied to the other host.
+            if run.refusal is None or isinstance(error, UnknownForm):
+                run.refusal = error
         else:
             match decision:
                 case Write(commands):

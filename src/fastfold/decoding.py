@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastfold._core import Plan, decode, encode, identity
-from fastfold.errors import CorruptValue
+from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.ledger import HostRecord
 from fastfold.schema import FoldDefinition
 from fastfold.states import State
-from fastfold.store import pack_value, unpack_value
 from fastfold.types import Limits
+from fastfold.values import Codec, ValueForm
 
-__all__ = ["Decoder", "is_host_key"]
+__all__ = ["UNREADABLE", "Decoder", "is_host_key"]
+
+UNREADABLE = (CorruptValue, UnknownForm)
+"""What a value that cannot be read raises: damaged, or of a version or with a dictionary that is not known here."""
 
 
 def is_host_key(key: bytes) -> bool:
@@ -27,11 +30,14 @@ class Decoder:
     ----------
     definition : FoldDefinition
     limits : Limits, optional
+    form : ValueForm, optional
+        Dictionaries to read with, and what `value_bytes` weighs with; by default those of this package.
     """
 
-    def __init__(self, definition: FoldDefinition, limits: Limits | None = None) -> None:
+    def __init__(self, definition: FoldDefinition, limits: Limits | None = None, form: ValueForm | None = None) -> None:
         self.definition = definition
         self._plan = Plan(None, definition, limits or Limits())
+        self._codec = Codec(form)
 
     def form(self, value: bytes) -> tuple[int, int]:
         """Format version and dictionary id of a value.
@@ -50,11 +56,11 @@ class Decoder:
 
         Raises
         ------
-        CorruptValue
+        CorruptValue, UnknownForm
             With the key.
         """
         try:
-            return identity(unpack_value(value, key))
+            return identity(self._codec.unpack(value, key))
         except CorruptValue as error:
             raise error.at(key) from None
 
@@ -63,21 +69,21 @@ class Decoder:
 
         Raises
         ------
-        CorruptValue
-            With the key; see `fastfold.store.unpack_value`.
+        CorruptValue, UnknownForm
+            With the key; see `fastfold.values.Codec`.
         """
-        return unpack_value(value, key)
+        return self._codec.unpack(value, key)
 
     def state(self, key: bytes, value: bytes) -> State:
         """The state in a value.
 
         Raises
         ------
-        CorruptValue
+        CorruptValue, UnknownForm
             With the key.
         """
         try:
-            return replace(decode(self._plan, unpack_value(value, key)), definition=self.definition)
+            return replace(decode(self._plan, self._codec.unpack(value, key)), definition=self.definition)
         except CorruptValue as error:
             raise error.at(key) from None
 
@@ -86,18 +92,18 @@ class Decoder:
 
         Raises
         ------
-        CorruptValue
+        CorruptValue, UnknownForm
             With the key.
         """
         try:
-            return HostRecord.decode(unpack_value(value, key))
+            return HostRecord.decode(self._codec.unpack(value, key))
         except CorruptValue as error:
             raise error.at(key) from None
 
-    def payload_bytes(self, state: State) -> int:
-        """Size of the payload that a state would have."""
-        return len(encode(self._plan, state))
+    def encode(self, state: State) -> bytes:
+        """The payload that would be written for a state now."""
+        return encode(self._plan, state)
 
     def value_bytes(self, state: State) -> int:
         """Size of the value that would be written for a state now."""
-        return len(pack_value(encode(self._plan, state)))
+        return len(self._codec.pack(self.encode(state)))

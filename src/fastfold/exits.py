@@ -30,7 +30,7 @@ _MEANINGS = {
     Exit.REDIS: "Redis cannot be reached",
     Exit.SQS: "SQS or S3 cannot be reached",
     Exit.NOT_FOUND: "nothing is stored under that host, process or key",
-    Exit.CORRUPT: "a value in Redis is not one of ours, or damaged",
+    Exit.CORRUPT: "a value in Redis is not one of ours, damaged, or of a version or dictionary not known here",
     Exit.FAILED: "a child process died, or did not do its work in time",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }

@@ -11,9 +11,9 @@ from contextlib import closing
 from typing import BinaryIO
 
 from fastfold.config import Settings
-from fastfold.decoding import Decoder, is_host_key
+from fastfold.decoding import UNREADABLE, Decoder, is_host_key
 from fastfold.difference import Change, changes, difference_lines, difference_object
-from fastfold.errors import ConfigError, CorruptValue, Unavailable
+from fastfold.errors import ConfigError, CorruptValue, Unavailable, UnknownForm
 from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace, Pace
 from fastfold.lookup import Lookup, Query, nothing, say
@@ -26,6 +26,7 @@ from fastfold.schema import load_definition
 from fastfold.show import short_time
 from fastfold.states import State, Text, TextSet, to_json
 from fastfold.tree import grow, tree_lines, tree_object
+from fastfold.values import ValueForm
 
 __all__ = ["Query", "run"]
 
@@ -51,7 +52,8 @@ def run(settings: Settings, query: Query, definition: str, *, as_json: bool, out
     Exit
         `Exit.NOT_FOUND` if nothing was there, `Exit.CORRUPT` if a value that was met cannot be read.
     """
-    decoder = Decoder(load_definition(definition), settings.limits)
+    form = ValueForm.load(folder=settings.dictionary_folder)
+    decoder = Decoder(load_definition(definition), settings.limits, form)
     progress = open_progress()
     with closing(Keyspace(settings, Pace(query.keys_per_s), progress.step)) as keyspace, closing(progress):
         lookup = Lookup(keyspace, decoder, settings.namespace.encode(), progress)
@@ -108,14 +110,14 @@ class _Inspection:
 
     def raw(self, key: bytes, value: bytes) -> Exit:
         """A value field by field, as far as it can be read."""
-        fault: CorruptValue | None = None
+        fault: CorruptValue | UnknownForm | None = None
         outer, inner = list(outer_fields(value)), []
         try:
             payload = self._decoder.payload(key, value)
             for field in payload_fields(value[0], payload, None if is_host_key(key) else self._definition):
                 inner.append(field)
-        except CorruptValue as error:
-            fault = error.at(key)
+        except UNREADABLE as error:
+            fault = error.at(key) if isinstance(error, CorruptValue) else error
         if self._printer.as_json:
             parts = {name: [field._asdict() for field in each] for name, each in (("value", outer), ("payload", inner))}
             self._printer.json({"key": key.decode(errors="backslashreplace"), "size": len(value)} | parts)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastfold.decoding import Decoder
+from fastfold.decoding import UNREADABLE, Decoder
 from fastfold.errors import CorruptValue, IdentityClash
 from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace
@@ -142,7 +142,7 @@ class Lookup:
                     raise found
                 assert found is not None, "what is not there is left out"
                 state = self._decoder.state(key, found)
-            except CorruptValue as error:
+            except UNREADABLE as error:
                 say(str(error))
                 yield None
             else:
@@ -163,7 +163,7 @@ class Lookup:
     def _name(self, key: bytes, value: bytes) -> str:
         try:
             return text_of(self._decoder.state(key, value), "image")
-        except CorruptValue as error:
+        except UNREADABLE as error:
             # It is not what was asked for; the page stays as good without the name.
             say(str(error))
             return ""

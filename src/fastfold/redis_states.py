@@ -17,6 +17,7 @@ from fastfold.options import needs
 from fastfold.schema import FoldDefinition, load_definition
 from fastfold.states import State
 from fastfold.store import host_key, process_key
+from fastfold.values import ValueForm
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,7 +48,7 @@ def open_store(
     keys_per_s : float
         Most keys a second that are looked at by what goes through many; 0 for no limit.
     settings : Settings, optional
-        Timeouts and TLS files; `url` and `namespace` win over its own.
+        Timeouts, TLS files and folder of dictionaries; `url` and `namespace` win over its own.
 
     Returns
     -------
@@ -66,10 +67,9 @@ def open_store(
 
     chosen = replace(settings or Settings(), redis_url=url, namespace=namespace)
     loaded = definition if isinstance(definition, FoldDefinition) else load_definition(definition)
+    decoder = Decoder(loaded, chosen.limits, ValueForm.load(folder=chosen.dictionary_folder))
     keyspace = needs("fastfold.keyspace")
-    return RedisStates(
-        keyspace.Keyspace(chosen, keyspace.Pace(keys_per_s)), Decoder(loaded, chosen.limits), namespace.encode()
-    )
+    return RedisStates(keyspace.Keyspace(chosen, keyspace.Pace(keys_per_s)), decoder, namespace.encode())
 
 
 class RedisStates:
@@ -121,7 +121,7 @@ class RedisStates:
 
         Raises
         ------
-        CorruptValue
+        CorruptValue, UnknownForm
         IdentityClash
             Another process lies under its key.
         """
@@ -164,7 +164,7 @@ class RedisStates:
 
         Raises
         ------
-        CorruptValue
+        CorruptValue, UnknownForm
         """
         found = self._read(host_key(tenant, host, self._namespace))
         mine = [state for state in found if (state.tenant, state.host) == (tenant, host)]

@@ -8,13 +8,14 @@ all.  `Transactions.decide` looks at what round trip 1 of a group brought, and s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
 from fastfold.retry import BackoffPolicy
-from fastfold.store import VALUE_BYTES, Codec, Command, Reply, ReplyError, host_key, key_slot, process_key
+from fastfold.store import Command, Reply, ReplyError, host_key, key_slot, process_key
 from fastfold.types import BatchId, HostDeltas
+from fastfold.values import Codec, ValueForm
 
 __all__ = [
     "Applied",
@@ -48,8 +49,8 @@ class CommitSettings:
         Life of a state after its last commit, seconds.
     ledger_window_s : int
         How far a batch may lie behind the newest of its host, seconds.
-    value_bytes : int
-        Largest payload of a value, bytes.
+    form : ValueForm
+        How values are written, and with what they may be read.
     pending_groups : int
         Most groups taken from the deltas at a time: bounds the memory of what waits.
     conflict_backoff, fault_backoff : BackoffPolicy
@@ -59,7 +60,7 @@ class CommitSettings:
     namespace: bytes = b"ff:"
     state_ttl_s: int = 86_400
     ledger_window_s: int = 6 * 3600
-    value_bytes: int = VALUE_BYTES
+    form: ValueForm = field(default_factory=ValueForm.load)
     pending_groups: int = 256
     conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
     fault_backoff: BackoffPolicy = _FAULT_BACKOFF
@@ -67,8 +68,8 @@ class CommitSettings:
     def __post_init__(self) -> None:
         if b"{" in self.namespace or b"}" in self.namespace:
             raise ConfigError(f"namespace {self.namespace!r} holds a brace")
-        if min(self.state_ttl_s, self.ledger_window_s, self.value_bytes, self.pending_groups) < 1:
-            raise ConfigError("TTL, ledger window, size of a value and pending groups must be at least 1")
+        if min(self.state_ttl_s, self.ledger_window_s, self.pending_groups) < 1:
+            raise ConfigError("TTL, ledger window and pending groups must be at least 1")
 
 
 class HostWork:
@@ -195,7 +196,7 @@ class Transactions:
         self._state_ttl = b"%d" % settings.state_ttl_s
         # The ledger outlives its states: gone before them, it would let a batch be applied twice.
         self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
-        self._codec = Codec(settings.value_bytes)
+        self._codec = Codec(settings.form)
         self._merge_group = merge_group
 
     def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
@@ -210,14 +211,14 @@ class Transactions:
 
         Raises
         ------
-        CorruptValue, IdentityClash, ParkError
+        CorruptValue, IdentityClash, ParkError, UnknownForm
             The group cannot be written.
         ErrorAnswer
             A reply is an error.
         """
         host, chunk = group.host, group.chunk
-        values = _values(replies, (host.key, *group.keys))
-        record = self._read_record(host, values[0])
+        found = _values(replies, (host.key, *group.keys))
+        record = self._read_record(host, found[0])
         bits = record.bits_of(batch)
         if bits is not None:
             if bits != chunk.bits:
@@ -227,13 +228,14 @@ class Transactions:
         behind_ms = record.behind_ms(batch)
         if behind_ms > self._window_ms:
             return Late(host.deltas.host, behind_ms, self._window_ms)
-        merged = self._merge(group, values[1:])
+        merged = self._merge(group, found[1:])
         record = record.with_entry(batch, self._window_ms, chunk.bits, chunk.chunk_index)
-        ttl, pack = self._state_ttl, self._codec.pack
+        first, *values = self._codec.pack_all([record.encode(), *merged])
+        ttl = self._state_ttl
         return Write(
             [
-                (b"SETEX", host.key, self._record_ttl, pack(record.encode())),
-                *((b"SETEX", key, ttl, pack(payload)) for key, payload in zip(group.keys, merged, strict=True)),
+                (b"SETEX", host.key, self._record_ttl, first),
+                *((b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)),
             ]
         )
 

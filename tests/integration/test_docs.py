@@ -12,7 +12,8 @@ from click.testing import CliRunner
 import fastfold
 from fastfold.cli import cli
 from fastfold.exits import Exit
-from fastfold.store import host_key, pack_value, process_key
+from fastfold.store import host_key, process_key
+from fastfold.values import pack_value
 from looking import Stored
 from servers import RedisServer
 

@@ -14,7 +14,8 @@ from fastfold.cli import cli
 from fastfold.exits import Exit
 from fastfold.ledger import HostRecord
 from fastfold.states import to_json
-from fastfold.store import host_key, pack_value, process_key
+from fastfold.store import host_key, process_key
+from fastfold.values import pack_value
 from looking import DEFINITION, Stored, key_of, state
 from proxy import CUT, PASS, Command, Proxy
 from servers import RedisServer

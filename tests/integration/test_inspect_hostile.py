@@ -19,7 +19,8 @@ from fastfold.exits import Exit
 from fastfold.page import page
 from fastfold.printing import Printer
 from fastfold.states import State, Text, TextSet
-from fastfold.store import host_key, pack_value, process_key
+from fastfold.store import host_key, process_key
+from fastfold.values import pack_value
 from looking import DEFINITION, START_NS, Stored, key_of, state
 
 pytestmark = pytest.mark.servers

