@@ -21,7 +21,7 @@ from fastfold.dictionaries import find_dictionaries
 from fastfold.errors import CorruptValue, IdentityClash, UnknownForm
 from fastfold.schema import load_definition
 from fastfold.types import Limits
-from golden import DEFINITION, FOLDER, read_golden
+from golden_values.golden_values import DEFINITION, FOLDER, read_golden
 
 __all__ = ["Fuzzer"]
 

@@ -17,7 +17,7 @@ from fastfold.dictionaries import train
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.store import host_key, process_key
 from fastfold.values import Codec, ValueForm, unpack_value
-from golden import read_golden
+from golden_values.golden_values import read_golden
 
 pytestmark = pytest.mark.servers
 PROCESSES = [f"39e4a257-79fb-5f92-7117-0000000007{n:02d}" for n in range(20)]

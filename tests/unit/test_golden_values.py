@@ -13,7 +13,7 @@ from fastfold.schema import FoldDefinition, Reducer, load_definition
 from fastfold.states import State
 from fastfold.types import Limits
 from fastfold.values import unpack_value
-from golden import DEFINITION, FOLDER, Golden, read_golden
+from golden_values.golden_values import DEFINITION, FOLDER, Golden, read_golden
 
 FIRST = load_definition(DEFINITION)
 NOW = load_definition("process")

@@ -2,7 +2,7 @@
 
 Each file of ``tests/golden_values`` was written once, by the code of its time::
 
-    python tests/golden.py NAME DICTIONARY     writes tests/golden_values/NAME.json; refuses to write one again
+    python tests/golden_values/golden_values.py NAME DICTIONARY     writes NAME.json beside it; refuses to write one again
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastfold.folding import decode, encode, fold
 from fastfold.generate import Corpus, batches
+from fastfold.library import decode, encode, fold
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.values import Codec, ValueForm
 
 __all__ = ["DEFINITION", "FOLDER", "Golden", "read_golden"]
 
-FOLDER = Path(__file__).parent / "golden_values"
+FOLDER = Path(__file__).parent
 DEFINITION = FOLDER / "process-1.toml"
 """The fold definition that the first values were made with."""
 
