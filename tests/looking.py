@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from click.testing import CliRunner, Result
 
 from fastfold import reference
 from fastfold.cli import cli
+from fastfold.dictionaries import StoredDictionary, find_dictionaries
 from fastfold.ledger import HostRecord
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet
 from fastfold.store import host_key, process_key
 from fastfold.types import BatchId
-from fastfold.values import pack_value
+from fastfold.values import Codec, ValueForm, pack_value
 
-__all__ = ["DEFINITION", "START_NS", "Stored", "key_of", "state"]
+__all__ = ["DEFINITION", "OWN_ID", "START_NS", "Stored", "key_of", "own_dictionary", "state"]
 
 DEFINITION = load_definition("process")
 START_NS = 1_709_539_200_000_000_000
+OWN_ID = 77
 
 
 def state(
@@ -51,6 +54,13 @@ def key_of(one: State) -> bytes:
     return process_key(host_key(one.tenant, one.host), one.process)
 
 
+def own_dictionary(folder: Path) -> Codec:
+    """Put a dictionary of one's own into a folder; returns what writes with it."""
+    (content,) = (one.content for one in find_dictionaries() if one.id == 1)
+    (folder / f"{OWN_ID}.ffdict").write_bytes(StoredDictionary(OWN_ID, "tests", 1, content).dump())
+    return Codec(ValueForm.load(OWN_ID, folder=str(folder)))
+
+
 @dataclass
 class Stored:
     """A Redis with states in it."""
@@ -58,10 +68,11 @@ class Stored:
     url: str
     client: Any
 
-    def put(self, *states: State, life_s: int = 600) -> None:
+    def put(self, *states: State, life_s: int = 600, codec: Codec | None = None) -> None:
         """Store states."""
+        pack = pack_value if codec is None else codec.pack
         for one in states:
-            self.client.set(key_of(one), pack_value(reference.encode(one, DEFINITION)), ex=life_s)
+            self.client.set(key_of(one), pack(reference.encode(one, DEFINITION)), ex=life_s)
 
     def put_record(self, tenant: str, host: str, life_s: int = 600) -> bytes:
         """Store a host record of one batch; returns its key."""
@@ -72,8 +83,12 @@ class Stored:
 
     def inspect(self, *args: str) -> Result:
         """Run `fastfold inspect`."""
-        return CliRunner().invoke(cli, ["inspect", "--redis-url", self.url, *args])
+        return self._run("inspect", *args)
 
     def census(self, *args: str) -> Result:
         """Run `fastfold census`."""
-        return CliRunner().invoke(cli, ["census", "--redis-url", self.url, *args])
+        return self._run("census", *args)
+
+    def _run(self, command: str, *args: str) -> Result:
+        # Tables are as wide as COLUMNS says, which pytest-xdist sets.
+        return CliRunner().invoke(cli, [command, "--redis-url", self.url, *args], env={"COLUMNS": None})

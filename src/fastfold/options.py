@@ -82,4 +82,11 @@ def _help(setting: Setting) -> str:
     return f"{text} [{setting.environment}]"
 
 
-REDIS_SETTINGS = ("redis_url", "redis_ca_file", "namespace", "redis_connect_timeout_s", "redis_timeout_s")
+REDIS_SETTINGS = (
+    "redis_url",
+    "redis_ca_file",
+    "namespace",
+    "dictionary_folder",
+    "redis_connect_timeout_s",
+    "redis_timeout_s",
+)

@@ -1,8 +1,8 @@
 """Golden values: states beside the bytes that a past version of fastfold stored for them.
 
-Each file of ``tests/golden_values`` was written once, by the code of its time::
+Each file of ``tests/golden_values`` was written once, by the code of its time; none is written again::
 
-    python tests/golden_values/golden_values.py NAME DICTIONARY     writes NAME.json beside it; refuses to write one again
+    python tests/golden_values/golden_values.py NAME DICTIONARY     writes NAME.json beside it
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from fastfold.exits import Exit
 from fastfold.store import process_key
-from looking import Stored, key_of, state
+from looking import OWN_ID, Stored, key_of, own_dictionary, state
 
 pytestmark = pytest.mark.servers
 
@@ -57,8 +58,10 @@ def test_every_byte_is_counted_where_it_belongs(stored: Stored) -> None:
     assert {name: row["keys"] for name, row in by(found["tenants"], "tenant").items()} == {"acme": 81, "other": 40}
     ages = {name: row["keys"] for name, row in by(found["ages"], "age").items()}
     assert ages == {"under 1 min": 61, "6 to 24 h": 60}
-    assert by(found["versions"], "version")["1"]["keys"] == 121
-    assert by(found["dictionaries"], "dictionary")["0"]["keys"] == 121
+    # States are of the second version, with the dictionary of the package; host records of the first, without one.
+    assert {name: row["keys"] for name, row in by(found["versions"], "version").items()} == {"2": 120, "1": 1}
+    assert {name: row["keys"] for name, row in by(found["dictionaries"], "dictionary").items()} == {"1": 120, "0": 1}
+    assert found["unknown_forms"] == []
     assert found["hosts"][0]["host"] == "h0"
     assert len(found["hosts"]) == len(found["processes"]) == 3
     largest = int(stored.client.memory_usage(key_of(state("h0", "p119", tenant="acme"))))
@@ -127,6 +130,37 @@ def test_an_empty_redis_and_unreadable_values(stored: Stored) -> None:
     kinds = by(json.loads(found.stdout)["kinds"], "kind")
     assert kinds["unreadable"]["keys"] == 2
     assert kinds["state"]["keys"] == 1
+
+
+def test_forms_that_are_not_known_are_named_once(stored: Stored, tmp_path: Path) -> None:
+    stored.put(state("h", "good"))
+    stored.put(*(state("h", f"p{number}") for number in range(5)), codec=own_dictionary(tmp_path))
+    stored.client.set(process_key(key_of(state("h", "p"))[:-11], "newer"), b"\x07\x00value", ex=600)
+    result = stored.census("--json")
+    assert result.exit_code == Exit.CORRUPT
+    found = json.loads(result.stdout)
+    assert {name: row["keys"] for name, row in by(found["kinds"], "kind").items()} == {"state": 1, "unreadable": 6}
+    assert sorted(found["unknown_forms"]) == [f"dictionary {OWN_ID}", "format version 7"]
+    said = sorted(result.stderr.splitlines())
+    assert len(said) == 2
+    assert f"put {OWN_ID}.ffdict into the folder that dictionary_folder names" in said[0]
+    assert "unknown format version 7 under key" in said[1]
+    with_it = json.loads(stored.census("--json", "--dictionary-folder", str(tmp_path)).stdout)
+    assert {name: row["keys"] for name, row in by(with_it["dictionaries"], "dictionary").items()} == {
+        "1": 1,
+        str(OWN_ID): 5,
+    }
+    assert with_it["unknown_forms"] == ["format version 7"]
+
+
+def test_the_age_is_told_by_the_life_that_the_fold_definition_gives(stored: Stored, tmp_path: Path) -> None:
+    text = (resources.files("fastfold") / "folds" / "process.toml").read_text()
+    definition = tmp_path / "process.toml"
+    head, line, rest = text.partition('name = "process"\n')
+    definition.write_text(f"{head}{line}ttl_s = 7200\n{rest}")
+    stored.put(state("h", "p"), life_s=7000)
+    ages = json.loads(stored.census("--json", "--fold", str(definition)).stdout)["ages"]
+    assert [row["age"] for row in ages] == ["1 to 10 min"]
 
 
 def test_without_matplotlib_it_is_said_before_the_work(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,7 +17,7 @@ from fastfold.ledger import HostRecord
 from fastfold.states import to_json
 from fastfold.store import host_key, process_key
 from fastfold.values import pack_value
-from looking import DEFINITION, Stored, key_of, state
+from looking import DEFINITION, OWN_ID, Stored, key_of, own_dictionary, state
 from proxy import CUT, PASS, Command, Proxy
 from servers import RedisServer
 
@@ -104,6 +105,38 @@ def test_a_damaged_value_is_named_by_its_key(stored: Stored, value: bytes) -> No
     assert json.loads(scanned.stdout)["process"] == "good"
 
 
+def test_a_form_that_is_not_known_is_told_and_the_rest_is_shown(stored: Stored, tmp_path: Path) -> None:
+    codec = own_dictionary(tmp_path)
+    stored.put(state("h1", "good", parent="other"))
+    stored.put(state("h1", "other", image="C:\\Temp\\other.exe"), codec=codec)
+    stored.client.set(process_key(host_key("", "h1"), "newer"), b"\x07\x00value", ex=600)
+    put_it = f"put {OWN_ID}.ffdict into the folder that dictionary_folder names"
+    for args in (["--scan"], ["--host", "h1"], ["--host", "h1", "--tree"]):
+        result = stored.inspect(*args, "--json")
+        assert result.exit_code == Exit.CORRUPT
+        assert "good" in [json.loads(line)["process"] for line in result.stdout.splitlines()]
+        assert f"unknown dictionary {OWN_ID} under key" in result.stderr
+        assert put_it in result.stderr
+        assert "unknown format version 7 under key" in result.stderr
+    page = stored.inspect("h1", "good")
+    assert page.exit_code == Exit.OK
+    assert "  parent        other" in page.stdout.splitlines()
+    assert put_it in page.stderr
+    raw = stored.inspect("h1", "other", "--raw")
+    assert raw.exit_code == Exit.CORRUPT
+    assert raw.stdout.splitlines()[4].split() == ["1", "1", "dictionary", str(OWN_ID)]
+    assert put_it in raw.stderr
+    assert stored.inspect("h1", "other").exit_code == Exit.CORRUPT
+    folder = ["--dictionary-folder", str(tmp_path)]
+    assert stored.inspect("h1", "other", *folder).stdout.startswith("C:\\Temp\\other.exe")
+    assert "  parent        other  C:\\Temp\\other.exe" in stored.inspect("h1", "good", *folder).stdout.splitlines()
+    assert stored.inspect("h1", "other", "--raw", *folder).exit_code == Exit.OK
+    # With another folder, that one is named.
+    (tmp_path / "empty").mkdir()
+    result = stored.inspect("h1", "other", "--dictionary-folder", str(tmp_path / "empty"))
+    assert f"put {OWN_ID}.ffdict into {tmp_path / 'empty'}" in result.stderr
+
+
 def test_another_process_under_the_key_is_refused(stored: Stored) -> None:
     other = pack_value(reference.encode(state("h1", "other"), DEFINITION))
     stored.client.set(process_key(host_key("", "h1"), "p1"), other)
@@ -158,7 +191,7 @@ def test_the_programs_of_other_processes_are_named(stored: Stored) -> None:
     stored.put(state("h1", "p1", parent="p0"), state("h1", "p0", image="C:\\boss.exe"))
     assert "  parent        p0  C:\\boss.exe" in stored.inspect("h1", "p1").stdout.splitlines()
     # A value that cannot be read leaves the page as it is, and is named.
-    stored.client.set(key_of(state("h1", "p0")), b"junk")
+    stored.client.set(key_of(state("h1", "p0")), b"\x01\x00junk")
     result = stored.inspect("h1", "p1")
     assert result.exit_code == Exit.OK
     assert "  parent        p0" in result.stdout.splitlines()
@@ -208,7 +241,7 @@ def test_raw_shows_the_layout_and_what_is_wrong_with_it(stored: Stored) -> None:
     cut = stored.inspect("h1", "p1", "--raw")
     assert cut.exit_code == Exit.CORRUPT
     assert "at offset" in cut.stderr
-    assert cut.stdout.splitlines()[6:20] == lines[6:20]
+    assert cut.stdout.splitlines()[7:20] == lines[7:20]
     record = stored.put_record("", "h1").decode()
     assert "batch id" in stored.inspect("--key", record, "--raw").stdout
 

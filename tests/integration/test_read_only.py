@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fastfold
 from fastfold.config import Settings
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Unavailable, UnknownForm
 from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace, Pace
 from fastfold.local import HOST
 from fastfold.store import host_key, key_slot, process_key
-from looking import DEFINITION, Stored, key_of, state
+from looking import DEFINITION, OWN_ID, Stored, key_of, own_dictionary, state
 from proxy import PASS, Command, Proxy
 from servers import MASTERS, RedisCluster, RedisServer, wait_for
 
@@ -270,8 +271,19 @@ def test_states_by_host_and_process(stored: Stored) -> None:
         assert store.definition == DEFINITION
 
 
+def test_dictionaries_of_ones_own_are_read_with(stored: Stored, tmp_path: Path) -> None:
+    one = state("h1", "p1")
+    stored.put(one, codec=own_dictionary(tmp_path))
+    with fastfold.open_store(stored.url) as store:
+        for read in (lambda: store["h1", "p1"], lambda: store.host("h1"), lambda: list(store)):
+            with pytest.raises(UnknownForm, match=f"put {OWN_ID}.ffdict into"):
+                read()
+    with fastfold.open_store(stored.url, settings=Settings(dictionary_folder=str(tmp_path))) as store:
+        assert list(store) == store.host("h1") == [store["h1", "p1"]] == [one]
+
+
 def test_what_is_wrong_is_raised(stored: Stored) -> None:
-    stored.client.set(process_key(host_key("", "h1"), "bad"), b"junk")
+    stored.client.set(process_key(host_key("", "h1"), "bad"), b"\x01\x00junk")
     stored.put(state("h1", "other"))
     stored.client.set(process_key(host_key("", "h2"), "p1"), stored.client.get(key_of(state("h1", "other"))))
     with fastfold.open_store(stored.url) as store:
