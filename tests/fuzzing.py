@@ -1,6 +1,6 @@
 """Damaged values and payloads for the decoder, by the million; what they hold is an attacker's to choose.
 
-    python tests/fuzzing.py --executions 10000000 --seed 1      best under sanitizers: make fuzz
+    python tests/fuzzing.py --executions 10000000 --seed 1      best under sanitizers: make fuzz-values
 
 Seeds are golden values and their payloads.  Each execution damages one and hands it to one of the doors of the
 core.  It may be read or be refused by name; anything else ends the run, with the input.

@@ -29,10 +29,10 @@ exception::
 
 import ctypes
 import gzip
+import importlib.util
 import os
 
 import numpy
-import zstd
 
 from isal import isal_zlib
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import pickle
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -285,3 +287,25 @@ def test_the_default_dictionary_is_the_one_it_has_always_been() -> None:
     (shipped,) = find_dictionaries()
     assert (shipped.id, shipped.trained_on) == (1, "files of fastfold generate")
     assert len(shipped.content) <= 112 << 10
+
+
+@pytest.mark.parametrize(
+    ("before", "told"),
+    [
+        ("sys.modules['zstd'] = None", "the package zstd is not installed: pip install zstd"),
+        ("sys.path.insert(0, sys.argv[1])", "this build of the zstd package does not export zstd's functions"),
+    ],
+    ids=["missing", "another"],
+)
+def test_a_zstd_that_cannot_be_used_is_named(tmp_path: Path, before: str, told: str) -> None:
+    (tmp_path / "zstd.py").write_text("version = 1\n")
+    code = f"import sys\n{before}\nimport fastfold._core"
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith(f"ImportError: fastfold: {told}")
+
+
+def test_zstd_is_not_imported() -> None:
+    # It does not say that it does without the GIL, so its import would turn the GIL on.
+    code = "import sys, fastfold._core\nprint('zstd' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -75,13 +75,17 @@ cdef int _bind_zstd() except -1:
     cdef int i
     if sizeof(Zstd) != len(_ZSTD_NAMES) * sizeof(void*):
         raise ImportError("fastfold: the table of zstd's functions is not that of their names")
-    library = ctypes.CDLL(zstd.__file__)
+    # Found, not imported: its Python functions are not used, and its import would turn on the GIL where there is none.
+    found = importlib.util.find_spec("zstd")
+    if found is None or found.origin is None:
+        raise ImportError("fastfold: the package zstd is not installed: pip install zstd")
     try:
+        library = ctypes.CDLL(found.origin)
         addresses = [ctypes.cast(library[name], ctypes.c_void_p).value for name in _ZSTD_NAMES]
-    except AttributeError as error:
+    except (OSError, AttributeError) as error:
         raise ImportError(
             f"fastfold: this build of the zstd package does not export zstd's functions ({error}); "
-            "install the wheel from PyPI"
+            "install the one from PyPI"
         ) from None
     for i in range(len(addresses)):
         table[i] = <void*> <size_t> addresses[i]
