@@ -241,8 +241,8 @@ def run_cpp(files: list[Path]) -> Outcome:
 
 def run_fastfold(files: list[Path]) -> Outcome:
     """What ``fastfold fold`` does with one process."""
-    from fastfold._core import Folder, Plan, decode, merge
-    from fastfold.folding import fold_file
+    from fastfold._core import Folder, Plan, decode
+    from fastfold.folding import Gatherer
     from fastfold.schema import load_definition, load_schema
     from fastfold.states import to_json
     from fastfold.types import Limits
@@ -250,22 +250,17 @@ def run_fastfold(files: list[Path]) -> Outcome:
     definition = load_definition("process")
     limits = Limits()
     plan = Plan(load_schema("sysmon"), definition, limits)
-    folder = Folder(plan)
-    merged: dict[tuple[str, str, str], bytes] = {}
+    gatherer = Gatherer(Folder(plan), limits)
     records = events = inflated = 0
     for path in files:
-        deltas = fold_file(folder, path.read_bytes(), str(path), limits)
-        counts = deltas.counts
+        counts = gatherer.add(path, str(path))
         records += counts.records
         events += counts.events
         inflated += counts.bytes
-        for host in deltas:
-            for process, payload in zip(host.processes, host.payloads, strict=True):
-                identity = (host.tenant, host.host, process)
-                before = merged.get(identity)
-                merged[identity] = payload if before is None else merge(plan, before, payload)
+    gatherer.flush()
+    states = gatherer.payloads
     return Outcome(
-        records, events, inflated, lambda: (to_json(decode(plan, merged[key]), definition) for key in merged)
+        records, events, inflated, lambda: (to_json(decode(plan, states[key]), definition) for key in states)
     )
 
 

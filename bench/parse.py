@@ -121,7 +121,7 @@ def run_fastfold(names: Path, passes: int, sums: bool) -> dict[str, Any]:
     """Parse all files and tell the time, and the checksums where they are asked for."""
     from fastfold import parse
     from fastfold._core import ParsePlan, Parser, simd
-    from fastfold.inflate import open_inflater
+    from fastfold.folding import read_file
     from fastfold.schema import load_schema
     from fastfold.types import Limits
 
@@ -138,10 +138,8 @@ def run_fastfold(names: Path, passes: int, sums: bool) -> dict[str, Any]:
     parser = Parser(ParsePlan(schema, limits))
 
     def reused(text: bytes) -> None:
-        inflater = open_inflater(text, limits)
         parser.begin()
-        while count := inflater.readinto(parser.window()):
-            parser.advance(count)
+        read_file(parser, text, limits)
         parser.finish()
 
     seconds: dict[str, list[float]] = {}

@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
@@ -129,15 +129,16 @@ class Report:
             shown["rows"] = [Row(**row) for row in shown["rows"]]
         return Report(**{**told, "inputs": [Measured(**shown) for shown in told["inputs"]]})
 
-    def table(self) -> str:
-        """One row for each contender, the slowest first."""
+    def table(self, only: Collection[str] = ()) -> str:
+        """One row for each contender, or for those named, the slowest first."""
+        names = [name for name in self.names if not only or name in only]
         heads = [f"{measured.label}: CPU s | M records/s | MB/s | x best Python" for measured in self.inputs]
         lines = [
             f"| way | {' | '.join(heads)} | peak MiB |",
             f"|---|{'---:|---:|---:|---:|' * len(self.inputs)}---:|",
         ]
         first = self.inputs[0]
-        for name in sorted(self.names, key=lambda name: -(first.cpu_s(name) or float("inf"))):
+        for name in sorted(names, key=lambda name: -(first.cpu_s(name) or float("inf"))):
             peaks = [row.peak_bytes for measured in self.inputs for row in measured.rows if row.name == name]
             cells = [cell for measured in self.inputs for cell in measured.cells(name)]
             peak = f"{max(peaks) / MIB:.0f}" if peaks else ""

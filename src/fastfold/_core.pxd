@@ -176,10 +176,11 @@ ctypedef struct Strings:
 
 
 ctypedef struct Memo:
-    # A raw text that a column met lately: neighbours often repeat it.
+    # A raw text that a slot had lately: neighbours often repeat it.
     uint32_t at                 # in Strings.raw_bytes
     uint32_t length             # 0 = none
     uint32_t code
+    uint8_t form
     uint8_t odd
 
 
@@ -203,6 +204,14 @@ ctypedef struct KeyEntry:
     uint16_t below_end
     uint8_t used
     uint8_t is_last     # `child` is for the last element of an array, not for an object
+
+
+ctypedef struct Verdict:
+    # What a test or the discriminator made of the text it met last.
+    uint8_t bytes[80]           # VERDICT_BYTES and 16 to read over
+    uint32_t length             # 0 = none
+    bint holds
+    const KeyEntry* entry
 
 
 ctypedef struct Node:
@@ -251,7 +260,6 @@ ctypedef struct ColumnPlan:
     uint8_t column
     uint8_t kind                # SOURCE_TEXT, ...
     uint8_t form
-    uint16_t memo
     IdPlan id                   # the paths, whatever the kind
     Field tail
 
@@ -259,7 +267,6 @@ ctypedef struct ColumnPlan:
 ctypedef struct Mapping:
     uint8_t kind
     IdPlan process
-    uint16_t memo
     uint16_t first_test
     uint16_t test_count
     uint16_t first_column
@@ -316,7 +323,7 @@ ctypedef struct CPlan:
     Field host
     Field discriminator
     uint8_t id_form
-    uint16_t memo_count
+    uint16_t test_count
     uint16_t reason_count
     # fold
     ReducerPlan* reducers
@@ -394,6 +401,11 @@ ctypedef struct Slot:
     uint32_t length
     const uint8_t* text
     const uint8_t* bracket      # of the array whose first element it is, or NULL
+    # The code it was given in this record, in this form: two events of a record have texts in common.
+    uint32_t code_epoch
+    uint32_t code
+    uint8_t code_form
+    uint8_t code_odd
     # Where its value lies in records of this shape, be it empty or null: `writer_epoch` says whether anywhere.
     uint32_t writer_epoch
     uint32_t writer             # token of the record
@@ -418,7 +430,8 @@ ctypedef struct Parse:
     Bytes embedded
     ff_tokens embedded_scanned
     size_t embedded_token_room
-    Memo* memos                 # MEMO_WAYS per column of a mapping
+    Memo* memos                 # MEMO_WAYS per slot
+    Verdict* verdicts           # per test; the last is the discriminator's
     uint8_t time_text[40]
     uint32_t time_length
     uint32_t time_number        # of its TimePlan

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import cast
 
@@ -213,10 +215,25 @@ def parse(file: File, schema: Named | Schema = "sysmon", *, limits: Limits | Non
     limits = limits or Limits()
     data, name = content_of(file, limits)
     with in_file(name):
-        parser = Parser(ParsePlan(_schema_of(schema, data, limits), limits))
+        parser = _take_parser(_schema_of(schema, data, limits), limits)
         parser.begin()
         read_file(parser, data, limits)
-        return parser.finish()
+        batch = parser.finish()
+    _spare_parsers.append(parser)
+    return batch
+
+
+# A parser that was used has its memory, and a page fault costs more than parsing the page.
+_spare_parsers: deque[Parser] = deque(maxlen=2)
+
+
+def _take_parser(schema: Schema, limits: Limits) -> Parser:
+    """A parser for one file; the only one who has it is the caller."""
+    with suppress(IndexError):
+        spare = _spare_parsers.pop()
+        if spare.plan.schema is schema and spare.plan.limits == limits:
+            return spare
+    return Parser(ParsePlan(schema, limits))
 
 
 def fold(

@@ -30,11 +30,11 @@ __all__ = [
 ]
 
 Row = dict[str, Any]
-SimdName = Literal["avx512", "avx2", "scalar"]
+SimdName = Literal["avx512", "avx2", "neon", "scalar"]
 
 FOLDER = Path(__file__).parent
 FORMATS = tuple(sorted(path.parent.name for path in FOLDER.glob("*/records.ndjson")))
-SIMD: tuple[SimdName, ...] = ("scalar", "avx2", "avx512")
+SIMD: tuple[SimdName, ...] = ("scalar", "avx2", "avx512", "neon")
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,8 @@ from property.strategies import (
 DEFINED = pytest.mark.parametrize("fold", DEFINITIONS)
 IN_SCHEMA = pytest.mark.parametrize("shape", SCHEMAS)
 T = TypeVar("T")
-SimdName = Literal["avx512", "avx2", "scalar"]
-SIMD: tuple[SimdName, ...] = ("scalar", "avx2", "avx512")
+SimdName = Literal["avx512", "avx2", "neon", "scalar"]
+SIMD: tuple[SimdName, ...] = ("scalar", "avx2", "avx512", "neon")
 WINDOWS = st.one_of(st.integers(64, 200), st.sampled_from([4096, 1 << 20]))
 LIMITS = Limits()
 TIGHT_LIMITS = Limits(record_bytes=300, depth=5, identity_bytes=8, processes=4)

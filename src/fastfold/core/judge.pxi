@@ -46,24 +46,50 @@ cdef bint _meets(
     return memcmp(at, value, value_length) == 0
 
 
-cdef Status _holds(Parse* p, const Test* test, bint* result) noexcept nogil:
-    cdef int slot = _present(p, test.field)
+cdef bint _is_known(const Verdict* verdict, const uint8_t* raw, uint32_t length) noexcept nogil:
+    """Whether this is the raw text that the verdict is about."""
+    return length == verdict.length and ff_same_text(verdict.bytes, raw, length)
+
+
+cdef void _remember(Verdict* verdict, const uint8_t* raw, uint32_t length) noexcept nogil:
+    verdict.length = 0
+    if length <= VERDICT_BYTES:
+        memcpy(verdict.bytes, raw, length)
+        verdict.length = length
+
+
+cdef Status _try_text(Parse* p, const Test* test, int slot, bint* found) noexcept nogil:
+    """Whether the text of a slot is what a test asks for."""
     cdef const uint8_t* at
     cdef const Literal* literal
-    cdef uint32_t length = 0
-    cdef uint32_t i
+    cdef uint32_t length, i
+    cdef Status status = _plain_text(p, slot, &at, &length)
+    if status != OK:
+        return status
+    for i in range(test.count):
+        literal = &p.plan.literals[test.first + i]
+        found[0] = _meets(test, at, length, p.plan.key_bytes + literal.at, literal.length)
+        if found[0]:
+            break
+    return OK
+
+
+cdef Status _holds(Parse* p, uint32_t number, bint* result) noexcept nogil:
+    cdef const Test* test = &p.plan.tests[number]
+    cdef Verdict* verdict = &p.verdicts[number]
+    cdef int slot = _present(p, test.field)
     cdef bint found = False
     cdef Status status
-    if slot != NOWHERE:
-        status = _plain_text(p, slot, &at, &length)
+    if slot == NOWHERE:
+        result[0] = test.negate
+        return OK
+    if not _is_known(verdict, p.slots[slot].text, p.slots[slot].length):
+        status = _try_text(p, test, slot, &found)
         if status != OK:
             return status
-        for i in range(test.count):
-            literal = &p.plan.literals[test.first + i]
-            found = _meets(test, at, length, p.plan.key_bytes + literal.at, literal.length)
-            if found:
-                break
-    result[0] = found != <bint> test.negate
+        _remember(verdict, p.slots[slot].text, p.slots[slot].length)
+        verdict.holds = found != <bint> test.negate
+    result[0] = verdict.holds
     return OK
 
 
@@ -118,7 +144,7 @@ cdef Status _try_mapping(Parse* p, uint32_t number, const Mapping** holding, uin
     cdef bint holds
     cdef Status status
     for i in range(mapping.test_count):
-        status = _holds(p, &p.plan.tests[mapping.first_test + i], &holds)
+        status = _holds(p, mapping.first_test + i, &holds)
         if status != OK or not holds:
             return status
     holding[count[0]] = mapping
@@ -154,21 +180,35 @@ cdef Status _try_wildcards(Parse* p, int slot, const Mapping** holding, uint32_t
     return OK
 
 
+cdef Status _kind_of(Parse* p, int slot, const KeyEntry** entry) noexcept nogil:
+    """The entry of the discriminator among those that mappings name in full, or NULL."""
+    cdef Verdict* verdict = &p.verdicts[p.plan.test_count]
+    cdef const uint8_t* at
+    cdef uint32_t length
+    cdef Status status
+    if not _is_known(verdict, p.slots[slot].text, p.slots[slot].length):
+        status = _plain_text(p, slot, &at, &length)
+        if status != OK:
+            return status
+        verdict.entry = _find_key(p.plan, p.plan.kinds_node, at, length)
+        _remember(verdict, p.slots[slot].text, p.slots[slot].length)
+    entry[0] = verdict.entry
+    return OK
+
+
 cdef Status _mappings_of(Parse* p, const Mapping** holding, uint32_t* count) noexcept nogil:
     """The mappings that hold for the record, at most EVENTS_MOST, in the order of the schema."""
     cdef int slot = _present(p, p.plan.discriminator)
-    cdef const uint8_t* at
-    cdef uint32_t length, i
-    cdef const KeyEntry* entry
+    cdef uint32_t i
+    cdef const KeyEntry* entry = NULL
     cdef const uint16_t* numbers
     cdef Status status
     count[0] = 0
     if slot == NOWHERE:
         return OK
-    status = _plain_text(p, slot, &at, &length)
+    status = _kind_of(p, slot, &entry)
     if status != OK:
         return status
-    entry = _find_key(p.plan, p.plan.kinds_node, at, length)
     if entry == NULL:
         return _try_wildcards(p, slot, holding, count)
     numbers = &p.plan.mapping_lists[entry.slot]
@@ -196,7 +236,7 @@ cdef Status _judge_record(Parse* p, bint embedded_is_bad, int* outcome) noexcept
     cdef uint64_t most = p.plan.identity_bytes
     cdef Status status
     for i in range(p.plan.require_count):
-        status = _holds(p, &p.plan.tests[i], &result)
+        status = _holds(p, i, &result)
         if status != OK:
             return status
         if not result:
@@ -215,11 +255,11 @@ cdef Status _judge_record(Parse* p, bint embedded_is_bad, int* outcome) noexcept
     slot = _present(p, p.plan.host)
     if slot == NOWHERE:
         return OK
-    status = _code_of(p, slot, FORM_TEXT, p.plan.memo_count - 2, &host, &host_odd)
+    status = _code_of(p, slot, FORM_TEXT, &host, &host_odd)
     for i in range(count):
         if status != OK:
             return status
-        status = _id_of(p, &holding[i].process, holding[i].memo, &codes[i], &odds[i])
+        status = _id_of(p, &holding[i].process, &codes[i], &odds[i])
         known += codes[i] != 0
     if status != OK:
         return status
@@ -235,7 +275,7 @@ cdef Status _judge_record(Parse* p, bint embedded_is_bad, int* outcome) noexcept
         return status
     slot = _present(p, p.plan.tenant)
     if slot != NOWHERE:
-        status = _code_of(p, slot, FORM_TEXT, p.plan.memo_count - 1, &tenant, &tenant_odd)
+        status = _code_of(p, slot, FORM_TEXT, &tenant, &tenant_odd)
         if status != OK:
             return status
     for i in range(count):

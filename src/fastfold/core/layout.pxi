@@ -28,6 +28,7 @@ cdef enum:
     SHAPES_FREE = 64        # that are learned before they must have paid
 
     MEMO_WAYS = 16          # a power of two
+    VERDICT_BYTES = 64      # of the longest text that a verdict is remembered for
 
     FORM_TEXT = 0
     FORM_ID = 1

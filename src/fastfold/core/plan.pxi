@@ -37,7 +37,6 @@ class _Builder:
         self.columns = []
         self.part_fields = []
         self.forms = {}
-        self.memos = 0
         self.form(())
 
     def collect(self, *fields):
@@ -102,10 +101,6 @@ class _Builder:
             # FORM_TEXT and FORM_ID are 0 and 1.
             self.forms[absent] = len(self.forms) + 1 if self.forms else FORM_TEXT
         return self.forms[absent]
-
-    def memo(self):
-        self.memos += 1
-        return self.memos - 1
 
 
 def _lists_of(events):
@@ -342,14 +337,13 @@ cdef class Plan:
             mapping = &self.c.mappings[number]
             mapping.kind = KINDS.index(event.kind)
             mapping.process = _id_plan(builder, event.process)
-            mapping.memo = builder.memo()
             mapping.first_test = len(builder.tests)
             mapping.test_count = len(event.where)
             builder.tests += [(condition, 0) for condition in event.where]
             mapping.first_column = len(builder.columns)
             for column, source in event.columns.items():
                 if column in read:
-                    builder.columns.append((COLUMNS.index(column), source, builder.memo()))
+                    builder.columns.append((COLUMNS.index(column), source))
             mapping.column_count = len(builder.columns) - mapping.first_column
 
     def _store(self, builder):
@@ -373,17 +367,15 @@ cdef class Plan:
             self.c.tests[number].reason = reason
             self.c.tests[number].first, self.c.tests[number].count = builder.literal_range(condition.values)
         self.c.columns = <ColumnPlan*> _allocate(self.kept, len(builder.columns) * sizeof(ColumnPlan))
-        for number, (column, source, memo) in enumerate(builder.columns):
+        for number, (column, source) in enumerate(builder.columns):
             plan = &self.c.columns[number]
             plan.column = column
             plan.kind = _SOURCES.index(source.form)
             plan.form = FORM_ID if plan.kind == SOURCE_ID else builder.form(source.absent)
-            plan.memo = memo
             plan.id = _id_plan(builder, source)
             plan.tail = _field(builder, source.tail)
         self._store_forms(builder)
-        # Host and tenant have memos of their own behind those of the mappings.
-        self.c.memo_count = builder.memos + 2
+        self.c.test_count = len(builder.tests)
         self.c.part_fields = <Field*> _allocate(self.kept, len(builder.part_fields) * sizeof(Field))
         for number, (first, count) in enumerate(builder.part_fields):
             self.c.part_fields[number].first = first

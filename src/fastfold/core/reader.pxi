@@ -19,7 +19,7 @@ def use_simd(name=None):
 
     Parameters
     ----------
-    name : {"avx512", "avx2", "scalar"}, optional
+    name : {"avx512", "avx2", "neon", "scalar"}, optional
         The best this machine has when left out.
 
     Returns
@@ -34,14 +34,14 @@ def use_simd(name=None):
     """
     global _scan, _shape_fits, _simd_name
     cdef ff_scan_fn found
-    for candidate in (name,) if name else ("avx512", "avx2", "scalar"):
+    for candidate in (name,) if name else ("avx512", "avx2", "neon", "scalar"):
         found = ff_scan_named(candidate.encode())
         if found != NULL:
             _scan = found
             _shape_fits = ff_shape_fits_for(candidate.encode())
             _simd_name = candidate
             return candidate
-    raise ConfigError(f"FASTFOLD_SIMD is {name!r}: not on this machine, or not one of avx512, avx2, scalar")
+    raise ConfigError(f"FASTFOLD_SIMD is {name!r}: not on this machine, or not one of avx512, avx2, neon, scalar")
 
 
 def simd():
@@ -87,11 +87,12 @@ cdef class Reader:
         # calloc: nothing is present before the first record, whose epoch is 1.
         self.parse.slots = <Slot*> calloc(plan.c.slot_count + 1, sizeof(Slot))
         self.parse.entry_epoch = <uint32_t*> calloc(plan.c.entry_count + 1, sizeof(uint32_t))
-        self.parse.memos = <Memo*> calloc(MEMO_WAYS * (plan.c.memo_count + 1), sizeof(Memo))
+        self.parse.memos = <Memo*> calloc(MEMO_WAYS * (plan.c.slot_count + 1), sizeof(Memo))
+        self.parse.verdicts = <Verdict*> calloc(plan.c.test_count + 1, sizeof(Verdict))
         self.parse.outcomes = <uint64_t*> calloc(plan.c.reason_count + 1, sizeof(uint64_t))
         if (
             self.parse.slots == NULL or self.parse.entry_epoch == NULL or self.parse.memos == NULL
-            or self.parse.outcomes == NULL or not _init_shapes(&self.parse.shapes)
+            or self.parse.verdicts == NULL or self.parse.outcomes == NULL or not _init_shapes(&self.parse.shapes)
             or not _init_strings(&self.parse.strings)
             or not _init_pairs(&self.parse.hosts) or not _init_pairs(&self.parse.processes)
         ):
@@ -107,6 +108,7 @@ cdef class Reader:
         free(self.parse.slots)
         free(self.parse.entry_epoch)
         free(self.parse.memos)
+        free(self.parse.verdicts)
         free(self.parse.outcomes)
         free(self.parse.rows)
         free(self.parse.scratch.data)
@@ -132,7 +134,7 @@ cdef class Reader:
         """Forget everything: the next file is the first."""
         cdef Parse* p = &self.parse
         p.time_length = 0
-        memset(p.memos, 0, MEMO_WAYS * self.plan.c.memo_count * sizeof(Memo))
+        memset(p.memos, 0, MEMO_WAYS * self.plan.c.slot_count * sizeof(Memo))
         if p.epoch > 0x80000000u:
             # Epochs are 32 bits: start again before they come round to a value that a slot may still hold.
             p.epoch = 0

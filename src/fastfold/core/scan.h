@@ -63,6 +63,8 @@ static inline int ff_four_hex(const uint8_t *at)
 #if defined(__x86_64__)
 #include "scan_avx2.h"
 #include "scan_avx512.h"
+#elif defined(__aarch64__)
+#include "scan_neon.h"
 #endif
 
 /* Scan whole lines: `length` bytes that end with a line feed, readable to FF_SCAN_PADDING behind it.  Returns
@@ -81,6 +83,9 @@ static inline ff_scan_fn ff_scan_named(const char *name)
     if (strcmp(name, "avx512") == 0 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
         __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("pclmul"))
         return ff_scan_avx512;
+#elif defined(__aarch64__)
+    if (strcmp(name, "neon") == 0)
+        return ff_scan_neon;
 #endif
     return NULL;
 }

@@ -45,6 +45,8 @@ FF_TARGET static int FF_NAME(const uint8_t *text, uint32_t length, ff_tokens *re
             block = last;
         }
         ff_masks m;
+        /* Text of the caller's own is read here for the first time. */
+        __builtin_prefetch(block + 1024);
         FF_MASKS(block, &m);
 
         /* A backslash escapes what follows, unless it is escaped itself.  In a run of backslashes every second

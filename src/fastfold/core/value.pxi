@@ -1,9 +1,9 @@
 # Value: from the slots of a record to texts, times and codes in the table of texts.
 #
-# A raw text that comes again is neither decoded nor hashed again: a column knows the one it met last, and the
-# table knows those of the file.
+# A raw text that comes again is neither decoded nor hashed again: a slot knows some it had lately, and the table
+# knows those of the file.
 #
-#   slot  "C:\\Windows\\x.exe"  ->  memo of the column  ->  raw texts of the file  ->  decode, form, intern  ->  code
+#   slot  "C:\\Windows\\x.exe"  ->  memos of the slot  ->  raw texts of the file  ->  decode, form, intern  ->  code
 
 
 cdef int _present(const Parse* p, Field field) noexcept nogil:
@@ -84,55 +84,67 @@ cdef bint _is_absent(const CPlan* plan, int form, const uint8_t* at, uint32_t le
     return _is_one_of(plan, plan.forms[form].first_absent, plan.forms[form].absent_count, at, length)
 
 
-cdef Memo* _memo_of(Parse* p, uint32_t column, const uint8_t* raw, uint32_t length) noexcept nogil:
-    """Where a column remembers a text like this: told by its end, which differs more than its start."""
+cdef Memo* _memo_of(Parse* p, int slot, const uint8_t* raw, uint32_t length) noexcept nogil:
+    """Where a slot remembers a text like this: told by its end, which differs more than its start."""
     cdef uint64_t word = ff_load64(raw + length - 8) if length >= 8 else ff_load64(raw) << (64 - 8 * length)
-    return &p.memos[MEMO_WAYS * column + ((word ^ length) * 0x9E3779B97F4A7C15u >> 60)]
+    return &p.memos[MEMO_WAYS * slot + ((word ^ length) * 0x9E3779B97F4A7C15u >> 60)]
 
 
-cdef Status _code_of(Parse* p, int slot, int form, uint32_t column, uint32_t* code, bint* odd) noexcept nogil:
-    """Code of the text of a slot in a form; 0 when it counts as absent.
-
-    column  IN  number of its memos
-    """
+cdef RawText* _raw_text(Parse* p, const uint8_t* raw, uint32_t length, int form) noexcept nogil:
+    """The raw text in the table, new or met before; NULL when there is no memory."""
     cdef Strings* s = &p.strings
-    cdef const uint8_t* raw = p.slots[slot].text
-    cdef uint32_t length = p.slots[slot].length
-    cdef Memo* memo = _memo_of(p, column, raw, length)
     cdef RawText* found
-    cdef uint64_t hash
-    cdef uint32_t place, number
-    cdef uint32_t decoded
+    cdef uint64_t hash = _hash(raw, length) + <uint64_t> form
+    cdef uint32_t place, decoded
+    cdef uint32_t number = _find_raw(s, raw, length, form, hash, &place)
     cdef bint replaced = False
-    if memo.length == length and ff_same_text(s.raw_bytes.data + memo.at, raw, length):
-        code[0] = memo.code
-        odd[0] = memo.odd
-        return OK
-    hash = _hash(raw, length) + <uint64_t> form
-    number = _find_raw(s, raw, length, form, hash, &place)
+    if number:
+        return &s.raws[number - 1]
+    p.scratch.size = 0
+    if not _reserve(&p.scratch, 3 * <size_t> length):
+        return NULL
+    decoded = _decode_text(raw, length, p.scratch.data, &replaced)
+    if p.plan.forms[form].is_id and p.plan.id_form:
+        decoded = _id_form(p.scratch.data, decoded)
+    number = _add_raw(s, raw, length, hash, place)
     if number == 0:
-        p.scratch.size = 0
-        if not _reserve(&p.scratch, 3 * <size_t> length):
-            return NO_MEMORY
-        decoded = _decode_text(raw, length, p.scratch.data, &replaced)
-        if p.plan.forms[form].is_id and p.plan.id_form:
-            decoded = _id_form(p.scratch.data, decoded)
-        number = _add_raw(s, raw, length, hash, place)
-        if number == 0:
-            return NO_MEMORY
-        found = &s.raws[number - 1]
-        found.form = <uint8_t> form
-        found.odd = replaced
-        found.code = 0
-        if decoded and not _is_absent(p.plan, form, p.scratch.data, decoded):
-            found.code = _intern(s, p.scratch.data, decoded, False)
-            if found.code == 0:
-                return NO_MEMORY
+        return NULL
     found = &s.raws[number - 1]
-    memo.at = found.at
-    memo.length = length
-    memo.code = code[0] = found.code
-    memo.odd = odd[0] = found.odd
+    found.form = <uint8_t> form
+    found.odd = replaced
+    found.code = 0
+    if decoded and not _is_absent(p.plan, form, p.scratch.data, decoded):
+        found.code = _intern(s, p.scratch.data, decoded, False)
+        if found.code == 0:
+            return NULL
+    return found
+
+
+cdef Status _code_of(Parse* p, int number, int form, uint32_t* code, bint* odd) noexcept nogil:
+    """Code of the text of a slot in a form; 0 when it counts as absent."""
+    cdef Slot* slot = &p.slots[number]
+    cdef Memo* memo
+    cdef const RawText* found
+    if slot.code_epoch != p.epoch or slot.code_form != form:
+        memo = _memo_of(p, number, slot.text, slot.length)
+        if (
+            memo.length != slot.length or memo.form != form
+            or not ff_same_text(p.strings.raw_bytes.data + memo.at, slot.text, slot.length)
+        ):
+            found = _raw_text(p, slot.text, slot.length, form)
+            if found == NULL:
+                return NO_MEMORY
+            memo.at = found.at
+            memo.length = slot.length
+            memo.code = found.code
+            memo.form = <uint8_t> form
+            memo.odd = found.odd
+        slot.code_epoch = p.epoch
+        slot.code_form = <uint8_t> form
+        slot.code = memo.code
+        slot.code_odd = memo.odd
+    code[0] = slot.code
+    odd[0] = slot.code_odd
     return OK
 
 
@@ -172,11 +184,11 @@ cdef Status _joined_id(Parse* p, const IdPlan* plan, uint32_t* code, bint* odd) 
     return _intern_joined(p, out.data, out.size, code)
 
 
-cdef Status _id_of(Parse* p, const IdPlan* plan, uint32_t column, uint32_t* code, bint* odd) noexcept nogil:
+cdef Status _id_of(Parse* p, const IdPlan* plan, uint32_t* code, bint* odd) noexcept nogil:
     """Code of a process id; 0 when absent or unknown."""
     cdef int slot = _present(p, plan.field)
     if slot != NOWHERE:
-        return _code_of(p, slot, FORM_ID, column, code, odd)
+        return _code_of(p, slot, FORM_ID, code, odd)
     if plan.part_count:
         return _joined_id(p, plan, code, odd)
     code[0] = 0
@@ -279,7 +291,7 @@ cdef Status _column_of(Parse* p, const ColumnPlan* column, uint32_t* code, bint*
     """Code of the text of a column; 0 when absent."""
     cdef int slot
     if column.kind == SOURCE_ID:
-        return _id_of(p, &column.id, column.memo, code, odd)
+        return _id_of(p, &column.id, code, odd)
     slot = _present(p, column.id.field)
     code[0] = 0
     if slot == NOWHERE:
@@ -288,4 +300,4 @@ cdef Status _column_of(Parse* p, const ColumnPlan* column, uint32_t* code, bint*
         return _with_tail(p, column, slot, code, odd)
     if column.kind == SOURCE_WORDS and p.slots[slot].bracket != NULL:
         return _words(p, column, slot, code, odd)
-    return _code_of(p, slot, column.form, column.memo, code, odd)
+    return _code_of(p, slot, column.form, code, odd)
