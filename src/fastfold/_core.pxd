@@ -105,8 +105,21 @@ cdef enum Status:
     PAYLOAD_TEXT
     PAYLOAD_SET
     PAYLOAD_NUMBER
+    PAYLOAD_FORM
+    PAYLOAD_ID
+    PAYLOAD_TRAILING
     PAYLOAD_NOT_CANONICAL
     IDENTITY_DIFFERS
+    # values
+    VALUE_SHORT
+    VALUE_VERSION
+    VALUE_DICTIONARY
+    VALUE_FORM
+    VALUE_FRAME
+    VALUE_FRAME_FORM
+    VALUE_NO_SIZE
+    VALUE_EMPTY
+    VALUE_TOO_LONG
 
 
 cdef enum Place:
@@ -480,11 +493,20 @@ ctypedef struct View:
     uint32_t identity_length[3]
     uint8_t* has                # per reducer
     uint8_t* more
+    uint8_t* form               # one of TEXT_ for all texts of a reducer
     uint64_t* numbers           # times are stored as their bits
     uint64_t* counts            # reducer x kind
     TextRef* texts
     TextRef* members
     uint32_t* member_count
+    Bytes arena                 # texts that had to be put together
+
+
+ctypedef struct Piece:
+    # One of several objects that a call works on; what is made of them lies one behind the other.
+    const uint8_t* data         # NULL for None
+    size_t size
+    size_t end                  # of what is made of it
 
 
 cdef class Plan:
@@ -656,3 +678,30 @@ ctypedef struct StateColumn:
     uint8_t* cut                # of members
     uint8_t* row_cut            # of rows: the text, or a member, was cut
     uint8_t* row_more
+
+
+@cython.final
+cdef class Dictionary:
+    cdef void* compressing
+    cdef void* expanding
+    cdef readonly int id
+
+
+@cython.final
+cdef class Packer:
+    cdef void* compressor
+    cdef void* expander
+    cdef void* expanding[256]   # by id of the dictionary
+    cdef void* compressing
+    cdef list dictionaries      # kept alive
+    cdef Bytes frame
+    cdef size_t value_bytes
+    cdef uint8_t write
+
+    cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
+    cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
+    cdef uint8_t* _put_body(self, uint8_t* out, size_t size, size_t made) noexcept nogil
+    cdef Status _unpack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
+    cdef Status _unpack_one(self, Piece* piece, Bytes* out) noexcept nogil
+    cdef Status _unpack_body(self, const uint8_t* body, size_t size, Piece* piece, Bytes* out) noexcept nogil
+    cdef Status _expand(self, const uint8_t* frame, size_t size, Piece* piece, size_t mark, Bytes* out) noexcept nogil

@@ -12,6 +12,7 @@ from fastfold.types import COLUMNS, KINDS, OPS
 __all__ = ["read_definition"]
 
 TAG_MAX = 1 << 20
+TTL_RANGE_S = (60, 10 * 365 * 86_400)
 SET_LIMIT_MAX = 1024
 SET_LIMIT_DEFAULT = 64
 # At least one character of up to four bytes must survive a cut.
@@ -36,7 +37,7 @@ def read_definition(top: Table) -> FoldDefinition:
     ------
     SchemaError
     """
-    top.only("name", "version", "description", "reducer")
+    top.only("name", "version", "description", "ttl_s", "reducer")
     tags: set[int] = set()
     names: set[str] = set()
     reducers: list[Reducer] = []
@@ -56,6 +57,7 @@ def read_definition(top: Table) -> FoldDefinition:
         version=top.integer("version", 1, 1 << 16),
         description=top.text("description", ""),
         reducers=tuple(sorted(reducers, key=lambda r: r.tag)),
+        ttl_s=top.integer("ttl_s", *TTL_RANGE_S, 0) if "ttl_s" in top.values else 0,
     )
 
 

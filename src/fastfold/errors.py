@@ -4,7 +4,8 @@
 
     FastfoldError
     ├── RetryError            try the same again later; the message stays in the queue
-    │   └── Unavailable       a server did not answer, or said "not now"
+    │   ├── Unavailable       a server did not answer, or said "not now"
+    │   └── UnknownForm       a value of a newer version, or with a dictionary that is not here
     ├── RereadError           start again at WATCH: what was read is no longer true
     │   └── Conflict          EXEC answered nil: a watched key changed
     ├── ParkError             trying again cannot help: dead-letter queue, with the reason
@@ -43,6 +44,7 @@ __all__ = [
     "SchemaError",
     "StopError",
     "Unavailable",
+    "UnknownForm",
 ]
 
 
@@ -69,6 +71,39 @@ class Unavailable(RetryError):
         super().__init__(f"{server}: {reason}")
         self.server = server
         self.reason = reason
+
+
+class UnknownForm(RetryError):
+    """A value in Redis that is sound, but that this process cannot read: others write what it does not know yet.
+
+    Attributes
+    ----------
+    what : str
+        The format version or dictionary that is not known.
+    where : str
+        Where it would be looked for; empty for a version.
+    key : bytes or None
+        The key in Redis, where known.
+    """
+
+    def __init__(self, what: str, *, where: str = "", key: bytes | None = None) -> None:
+        super().__init__(what)
+        self.what = what
+        self.where = where
+        self.key = key
+
+    def __str__(self) -> str:
+        text = f"unknown {self.what}" + (f" under key {self.key!r}" if self.key is not None else "")
+        if self.where:
+            return f"{text}: {self.where}"
+        return f"{text}: it was written by a newer fastfold; readers are updated before writers"
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild_unknown, (self.what, self.where, self.key))
+
+
+def _rebuild_unknown(what: str, where: str, key: bytes | None) -> UnknownForm:
+    return UnknownForm(what, where=where, key=key)
 
 
 class RereadError(FastfoldError):

@@ -30,7 +30,7 @@ _MEANINGS = {
     Exit.REDIS: "Redis cannot be reached",
     Exit.SQS: "SQS or S3 cannot be reached",
     Exit.NOT_FOUND: "nothing was found: no such host, process, key, object or message",
-    Exit.CORRUPT: "a value in Redis is not one of ours, or damaged",
+    Exit.CORRUPT: "a value in Redis is not one of ours, damaged, or of a version or dictionary not known here",
     Exit.FAILED: "not all was done: a child process died or was too slow, or a message could not be moved",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }

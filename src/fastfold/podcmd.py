@@ -16,6 +16,7 @@ from fastfold.pipeline import Commit, Fold
 from fastfold.schema import load_definition, load_schema
 from fastfold.supervisor import run_pod
 from fastfold.topology import Nodes, redis_connector
+from fastfold.values import ValueForm
 from fastfold.worker import Worker
 
 __all__ = ["build_worker", "run"]
@@ -23,16 +24,19 @@ __all__ = ["build_worker", "run"]
 
 def build_worker(settings: Settings, meter: Meter) -> Worker:
     """The worker of one process: its slots share the plan, each has a folder and connections of its own."""
-    plan = Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+    definition = load_definition(settings.fold)
+    plan = Plan(load_schema(settings.schema), definition, settings.limits)
 
     address, connector = redis_connector(settings)
     how = CommitSettings(
         namespace=settings.namespace.encode(),
-        state_ttl_s=settings.state_ttl_s,
+        state_ttl_s=definition.ttl_s or settings.state_ttl_s,
         ledger_window_s=settings.ledger_window_s,
         hold_s=settings.hold_s,
         hold_single_s=settings.hold_single_s,
+        form=_value_form(settings),
     )
+    merge = partial(merge_group, plan, version=settings.state_version)
 
     def fold() -> Fold:
         folder = Folder(plan)
@@ -43,13 +47,18 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
         return fold_one
 
     def commit() -> Commit:
-        return Committer(Nodes(address, connector, random.random), partial(merge_group, plan), how, meter)
+        return Committer(Nodes(address, connector, random.random), merge, how, meter)
 
     return assemble(settings, meter, fold, commit)
 
 
+def _value_form(settings: Settings) -> ValueForm:
+    return ValueForm.load(settings.dictionary, settings.zstd_level, settings.dictionary_folder)
+
+
 def run(settings: Settings) -> Exit:
     """Run a pod until it is told to end."""
-    # A wrong schema or fold definition is an error of the start, not of each worker.
+    # A wrong schema, fold definition or dictionary is an error of the start, not of each worker.
+    _value_form(settings)
     Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
     return Exit(run_pod(settings, build_worker))

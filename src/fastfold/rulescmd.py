@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from fastfold.clihelp import HelpGroup, needs
+from fastfold.clihelp import HelpGroup
 from fastfold.errors import RuleError
 from fastfold.exits import Exit
+from fastfold.options import needs
 from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
 from fastfold.schema import load_schema
 from fastfold.text import escape, json_line

@@ -1,7 +1,7 @@
 """The rules that are loaded: all of the files named, or none; and the same again when the files change.
 
 PyYAML and google-re2 come with the extra ``rules``, pySigma with the extra ``sigma``: this module is imported only
-where rules are, by `clihelp.needs`.
+where rules are, by `options.needs`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
 
-from fastfold.clihelp import MissingExtraError, needs
 from fastfold.errors import RuleError, RuleSetError
+from fastfold.options import MissingExtraError, needs
 from fastfold.rule_read import Outcome, read_rule
 from fastfold.rule_types import Rule
 from fastfold.rule_yaml import FILE_BYTES, Node, documents

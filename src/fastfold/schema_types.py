@@ -243,12 +243,24 @@ class Reducer:
 
 @dataclass(frozen=True, slots=True)
 class FoldDefinition:
-    """What a state is made of; `reducers` are in order of their tags."""
+    """What a state is made of.
+
+    Attributes
+    ----------
+    name : str
+    version : int
+    description : str
+    reducers : tuple of Reducer
+        In order of their tags.
+    ttl_s : int
+        Life of a state after its last write, seconds; 0 leaves it to the setting.
+    """
 
     name: str
     version: int
     description: str
     reducers: tuple[Reducer, ...]
+    ttl_s: int = 0
 
     def columns(self) -> frozenset[str]:
         """The columns that some reducer reads (``time`` is not one)."""

@@ -9,26 +9,17 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastfold._core import step_ledger
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
 from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
 from fastfold.resp import Node
 from fastfold.retry import BackoffPolicy
-from fastfold.store import (
-    VALUE_BYTES,
-    Codec,
-    Command,
-    Reply,
-    ReplyError,
-    identity_key,
-    key_slot,
-    prefixed,
-    process_digest,
-)
+from fastfold.store import Command, Reply, ReplyError, identity_key, key_slot, prefixed, process_digest
 from fastfold.types import BatchId, HostDeltas
+from fastfold.values import Codec, ValueForm
 
 __all__ = [
     "Applied",
@@ -62,8 +53,8 @@ class CommitSettings:
         Life of a state after its last commit, seconds.
     ledger_window_s : int
         How far a batch may lie behind the newest of its host, seconds.
-    value_bytes : int
-        Largest payload of a value, bytes.
+    form : ValueForm
+        How values are written, and with what they may be read.
     pending_groups : int
         Most groups taken from the deltas at a time: bounds the memory of what waits.
     hold_s, hold_single_s : float
@@ -76,7 +67,7 @@ class CommitSettings:
     namespace: bytes = b"ff:"
     state_ttl_s: int = 86_400
     ledger_window_s: int = 6 * 3600
-    value_bytes: int = VALUE_BYTES
+    form: ValueForm = field(default_factory=ValueForm.load)
     pending_groups: int = 256
     hold_s: float = 30.0
     hold_single_s: float = 0.0
@@ -86,8 +77,8 @@ class CommitSettings:
     def __post_init__(self) -> None:
         if b"{" in self.namespace or b"}" in self.namespace:
             raise ConfigError(f"namespace {self.namespace!r} holds a brace")
-        if min(self.state_ttl_s, self.ledger_window_s, self.value_bytes, self.pending_groups) < 1:
-            raise ConfigError("TTL, ledger window, size of a value and pending groups must be at least 1")
+        if min(self.state_ttl_s, self.ledger_window_s, self.pending_groups) < 1:
+            raise ConfigError("TTL, ledger window and pending groups must be at least 1")
         if min(self.hold_s, self.hold_single_s) < 0:
             raise ConfigError("a hold must be at least 0 s")
 
@@ -238,7 +229,7 @@ class Transactions:
         self._state_ttl = b"%d" % settings.state_ttl_s
         # The ledger outlives its states: gone before them, it would let a batch be applied twice.
         self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
-        self.codec = Codec(settings.value_bytes)
+        self.codec = Codec(settings.form)
         self._merge_group = merge_group
 
     def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
@@ -253,7 +244,7 @@ class Transactions:
 
         Raises
         ------
-        CorruptValue, IdentityClash, ParkError
+        CorruptValue, IdentityClash, ParkError, UnknownForm
             The group cannot be written.
         ErrorAnswer
             A reply is an error.
@@ -279,7 +270,7 @@ class Transactions:
             return False
         try:
             record = HostRecord.decode(self.codec.unpack(reply, entry.key))
-        except CorruptValue:
+        except (CorruptValue, UnknownForm):
             # Whoever commits again will say so, with the key.
             return False
         # An entry that newer batches have driven out since was there: they are later writes of one order.

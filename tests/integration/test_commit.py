@@ -25,7 +25,8 @@ from committing import (
 from fastfold._core import merge_group
 from fastfold.errors import ConfigError, CorruptValue
 from fastfold.resp import Connector, Node, RedisAddress
-from fastfold.store import SLOTS, ReplyError, unpack_value
+from fastfold.store import SLOTS, ReplyError
+from fastfold.values import unpack_value
 from servers import RedisCluster, RedisServer
 from states import open_redis, read_keys
 

@@ -105,8 +105,33 @@ TIMES = st.one_of(
     st.sampled_from([TIME_MIN, TIME_MAX, 0, 1, -1]),
     st.integers(TIME_MIN, TIME_MAX),
 )
+# Process ids of Sysmon and others like them, and what is nearly one.
+LOWER_GUIDS = st.one_of(
+    st.builds(
+        "{}-{}-{}-{}-{}".format,
+        st.sampled_from(["39e4a257", "00000000", "ffffffff"]),
+        st.sampled_from(["79fb", "0000", "ffff"]),
+        st.sampled_from(["5f92", "0000", "ffff"]),
+        st.sampled_from(["7117", "0000"]),
+        st.sampled_from(["000000000700", "00000000abcd"]),
+    ),
+    st.uuids().map(str),
+    st.sampled_from(["39E4A257-79fb-5f92-7117-000000000700", "39e4a257-79fb-5f92-7117-00000000070", "-" * 36]),
+)
+ENDPOINTS = st.one_of(
+    st.builds("{}.{}.0.1:{}".format, st.integers(0, 256), st.integers(0, 11), st.integers(0, 65536)),
+    st.sampled_from(
+        ["0.0.0.0:0", "255.255.255.255:65535", "01.2.3.4:5", "1.2.3.4:05", "1.2.3.4", "1.2.3.4:", "1.2.3.4:5:6"]
+    ),
+)
+PATHS = st.lists(st.sampled_from(["C:", "Windows", "Win", "System32", "\u00e9", "\u00ea"]), min_size=1, max_size=4).map(
+    "\\".join
+)
 # Surrogates are no text; a pool of short ones, some equal once cut, and anything else.
 TEXTS = st.one_of(
+    LOWER_GUIDS,
+    ENDPOINTS,
+    PATHS,
     st.sampled_from(["a", "b", "ab", "abcd", "abcde", "abcdé", "aé€😀", "\ufffd", "\uffff", "\U00010000", "é" * 9]),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),
 )
@@ -115,7 +140,7 @@ NUMBERS = st.one_of(
     st.integers(0, 1 << 64).map(str),
 )
 IDENTITIES: st.SearchStrategy[Identity] = st.sampled_from(
-    [("", "h", "p"), ("", "h", "q"), ("t", "h", "p"), ("t", "é", "")]
+    [("", "h", "p"), ("", "h", "q"), ("t", "h", "p"), ("t", "é", ""), ("", "h", "39e4a257-79fb-5f92-7117-000000000700")]
 )
 
 
@@ -155,11 +180,16 @@ def states(definition: FoldDefinition) -> st.SearchStrategy[State]:
     return some.map(lambda given: next(iter(fold_events(given, definition).values())))
 
 
-def arbitrary_states(definition: FoldDefinition) -> st.SearchStrategy[State]:
+PROCESS_IDS = st.one_of(st.just("p"), st.just(""), LOWER_GUIDS)
+
+
+def arbitrary_states(
+    definition: FoldDefinition, process: st.SearchStrategy[str] = PROCESS_IDS
+) -> st.SearchStrategy[State]:
     """States that no small fold would give: large counts, every reducer on its own."""
 
-    def text(reducer: Reducer) -> st.SearchStrategy[Text]:
-        kept = TEXTS.map(lambda t: t.encode()[: reducer.text_bytes].decode("utf-8", "ignore")).filter(bool)
+    def text(reducer: Reducer, texts: st.SearchStrategy[str] = TEXTS) -> st.SearchStrategy[Text]:
+        kept = texts.map(lambda t: t.encode()[: reducer.text_bytes].decode("utf-8", "ignore")).filter(bool)
         return st.builds(Text, TIMES, kept, st.booleans())
 
     def value(reducer: Reducer) -> st.SearchStrategy[Value]:
@@ -167,7 +197,12 @@ def arbitrary_states(definition: FoldDefinition) -> st.SearchStrategy[State]:
             counts = st.dictionaries(st.sampled_from(KINDS), st.integers(1, (1 << 64) - 1), min_size=1)
             return counts.map(lambda given: {kind: given[kind] for kind in KINDS if kind in given})
         if reducer.op == "set":
-            members = st.lists(text(reducer), min_size=1, max_size=min(reducer.limit, 5), unique_by=lambda t: t[1:])
+            # Often all of one form, as the sets of a real fold are.
+            pools = st.sampled_from([TEXTS, LOWER_GUIDS, ENDPOINTS, PATHS])
+            most = min(reducer.limit, 5)
+            members = pools.flatmap(
+                lambda pool: st.lists(text(reducer, pool), min_size=1, max_size=most, unique_by=lambda t: t[1:])
+            )
             return st.builds(TextSet, st.booleans(), members.map(lambda given: tuple(sorted(given))))
         if reducer.op in ("first", "last"):
             return text(reducer)
@@ -178,7 +213,7 @@ def arbitrary_states(definition: FoldDefinition) -> st.SearchStrategy[State]:
     values = st.fixed_dictionaries({}, optional={r.name: value(r) for r in definition.reducers})
     # Hypothesis puts optional keys in any order; states have the order of tags.
     ordered = values.map(lambda given: {r.name: given[r.name] for r in definition.reducers if r.name in given})
-    return st.builds(State, st.sampled_from(["", "t"]), st.just("h"), st.just("p"), ordered)
+    return st.builds(State, st.sampled_from(["", "t"]), st.just("h"), process, ordered)
 
 
 # --- JSON text -----------------------------------------------------------------------------------

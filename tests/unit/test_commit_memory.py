@@ -32,11 +32,10 @@ from fastfold.store import (
     ReplyError,
     host_key,
     key_slot,
-    pack_value,
     process_key,
-    unpack_value,
 )
 from fastfold.types import HostDeltas
+from fastfold.values import pack_value, unpack_value
 
 HOUR_MS = 3_600_000
 DAY_S = 86_400
