@@ -98,7 +98,7 @@ def _remote_thread(states: States, fields: Fields, host: str, time: str) -> None
         states,
         host,
         time,
-        (fields.get("SourceProcessGuid"), "remote_thread", fields.get("SourceImage")),
+        (fields.get("SourceProcessGuid"), "remote_thread", fields.get("Image")),
         (fields.get("TargetProcessGuid"), "injected_by", fields.get("Image")),
         fields.get("User"),
     )

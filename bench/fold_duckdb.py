@@ -41,7 +41,7 @@ def _read(database: duckdb.DuckDBPyConnection, files: list[str]) -> None:
             f"SELECT DISTINCT filename FROM records WHERE Channel = '{SYSMON}' AND EventID = {_THREAD}"
         ).fetchall()
     ]
-    names = ("UtcTime", "Image", "SourceImage", "User", *_OTHER_SPELLING)
+    names = ("UtcTime", "Image", "User", *_OTHER_SPELLING)
     _load(database, "threads", again or files[:1], {**head, **dict.fromkeys(names, "VARCHAR")})
 
     flat = ", ".join(fields)

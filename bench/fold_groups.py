@@ -107,7 +107,7 @@ EVENTS = (
     Event("net_accept", (3,), which=REMOTES, member=IN, where="not initiated"),
     Event("process_end", (5,)),
     Event("module_load", (7,), which=MODULES, member="ImageLoaded"),
-    Event("remote_thread", (8,), "SourceProcessGuid", "SourceImage", TARGETS, "TargetProcessGuid"),
+    Event("remote_thread", (8,), "SourceProcessGuid", which=TARGETS, member="TargetProcessGuid"),
     Event("injected_by", (8,), "TargetProcessGuid", which=SOURCES, member="SourceProcessGuid"),
     Event("process_access", (10,), "SourceProcessGUID", "SourceImage", TARGETS, "TargetProcessGUID"),
     Event("accessed_by", (10,), "TargetProcessGUID", "TargetImage", SOURCES, "SourceProcessGUID"),

@@ -130,7 +130,7 @@ def _connect(states: States, fields: Fields, host: str, time: str) -> None:
 def _remote_thread(states: States, fields: Fields, host: str, time: str) -> None:
     process = states.get(host, fields.SourceProcessGuid)
     if process is not None:
-        process.add("remote_thread", time, fields.SourceImage, fields.User)
+        process.add("remote_thread", time, fields.Image, fields.User)
         add_member(process, TARGETS, time, states.id(fields.TargetProcessGuid))
     process = states.get(host, fields.TargetProcessGuid)
     if process is not None:

@@ -157,7 +157,7 @@ class Job {
             case 3: return connect(f);
             case 5: return one(f, kEnd);
             case 7: return one(f, kLoad, kModules, f[kImageLoaded]);
-            case 8: return two(f, kThread, kInjected, f[kSourceImage], f[kImage]);
+            case 8: return two(f, kThread, kInjected, f[kImage], f[kImage]);
             case 10: return two(f, kAccess, kAccessed, f[kSourceImage], f[kTargetImage]);
             case 11: case 15: return one(f, kWrite, kFiles, f[kFilename]);
             case 12: return one(f, removes(f) ? kUnset : kSet, kRegistry, f[kObject]);

@@ -237,7 +237,7 @@ def test_thread_and_access_are_events_of_both_sides(shape: Callable[[int, Record
         },
     )
     assert [(e.kind, e.process, e.columns) for e in events_of(line(thread) + line(access))] == [
-        ("remote_thread", ID, {"image": "s.exe", "target": OTHER_ID, "other_image": "t.exe"}),
+        ("remote_thread", ID, {"target": OTHER_ID, "other_image": "t.exe"}),
         ("injected_by", OTHER_ID, {"target": ID, "other_image": "s.exe"}),
         (
             "process_access",
@@ -252,10 +252,9 @@ def test_thread_and_access_are_events_of_both_sides(shape: Callable[[int, Record
     ]
 
 
-def test_who_is_injected_into_has_an_image_only_where_image_is() -> None:
-    """`TargetImage` would be `<unknown process>` where the process is only being started."""
+def test_a_remote_thread_has_an_image_only_where_image_is() -> None:
     record = one(EventID=8, ProcessGuid=None, SourceProcessGuid=GUID, TargetProcessGuid=OTHER_GUID)
-    assert [event.columns.get("image") for event in events_of(line(record))] == [None, "a.exe"]
+    assert [event.columns["image"] for event in events_of(line(record))] == ["a.exe", "a.exe"]
 
 
 def test_a_null_id_in_a_column_is_absent_and_as_a_process_gives_no_event() -> None:
