@@ -117,7 +117,7 @@ def alerts(draw: st.DrawFn) -> Alert:
     matched = draw(st.lists(steps(), min_size=1, max_size=4)) * draw(st.sampled_from([1, 1, 1, 40, 700]))
     texts = {
         name: draw(_TEXTS)
-        for name in "rule_id title description tenant host process image command_line user parent".split()
+        for name in ("rule_id", "title", "description", "tenant", "host", "process", "image", "command_line", "user")
     }
     alert = an_alert(
         draw(st.integers(0, 1 << 64)),

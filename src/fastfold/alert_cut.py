@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fastfold.alert_types import Alert, MatchedStep
 
@@ -81,12 +81,13 @@ class _Cutter:
     def alert(self, alert: Alert, step_width: int, steps: int, width: int, members: int) -> Alert:
         kept = _ends(alert.steps, steps)
         self.cut = Cut(0, len(alert.steps) - len(kept))
+        texts: dict[str, Any] = {name: self._text(getattr(alert, name), width) for name in _TEXTS}
         return replace(
             alert,
             steps=tuple(self._step(step, step_width) for step in kept),
             tags=self._texts(alert.tags, width, members),
             references=self._texts(alert.references, width, members),
-            **{name: self._text(getattr(alert, name), width) for name in _TEXTS},
+            **texts,
         )
 
     def _step(self, step: MatchedStep, width: int) -> MatchedStep:

@@ -147,14 +147,15 @@ def _attacks(alert: Alert) -> list[_Object]:
     """One entry for each tactic and technique: which belongs to which, tags do not say."""
     found = attacks_of(alert.tags)
     with_parts = {sub.partition(".")[0] for sub in found.subtechniques}
-    return [
-        *({"tactic": {"uid": uid, "name": name, "src_url": page_of(uid)}} for uid, name in found.tactics),
-        *({"technique": _technique(uid)} for uid in found.techniques if uid not in with_parts),
-        *(
-            {"technique": _technique(sub.partition(".")[0]), "sub_technique": _technique(sub)}
-            for sub in found.subtechniques
-        ),
+    attacks: list[_Object] = [
+        {"tactic": {"uid": uid, "name": name, "src_url": page_of(uid)}} for uid, name in found.tactics
     ]
+    attacks += [{"technique": _technique(uid)} for uid in found.techniques if uid not in with_parts]
+    attacks += [
+        {"technique": _technique(sub.partition(".")[0]), "sub_technique": _technique(sub)}
+        for sub in found.subtechniques
+    ]
+    return attacks
 
 
 def _technique(uid: str) -> _Object:

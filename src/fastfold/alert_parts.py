@@ -20,7 +20,7 @@ def span_of(alert: Alert) -> tuple[int, int]:
 
 
 def base_name(path: str) -> str:
-    """The last part of a path of Windows or of Unix.
+    r"""The last part of a path of Windows or of Unix.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def base_name(path: str) -> str:
 
 
 def split_user(user: str) -> tuple[str, str]:
-    """Domain, empty where there is none, and name.
+    r"""Domain, empty where there is none, and name.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""An alert in a few lines of text, for a chat, a mail or a terminal.
+r"""An alert in a few lines of text, for a chat, a mail or a terminal.
 
 ::
 

@@ -31,6 +31,7 @@ GROUPS: dict[str, str] = {
     "fold": "What is read and kept",
     "queue": "Where the batches come from",
     "redis": "Where the states are kept",
+    "alerts": "What raises alerts, and where they go",
     "pod": "Processes, threads and time",
     "limits": "Bounds on one message and one file",
 }
@@ -277,6 +278,11 @@ class Settings:
     zstd_level: int = _setting(3, "redis", "zstd level of states", least=1, most=19)
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
+
+    rules: tuple[str, ...] = _setting(
+        (), "alerts", "rule files or folders of them, separated by commas; empty: no alerts are raised"
+    )
+    sinks: str = _setting("", "alerts", "TOML file that says where alerts go; empty: to standard output")
 
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)

@@ -21,6 +21,8 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from fastfold.clients import translated
 from fastfold.sink_types import TAKEN, Answer, Parcel
 from fastfold.text import attribute_text
@@ -130,18 +132,40 @@ class TopicSink:
         return entry | (_ordered(parcel) if self._is_fifo else {})
 
 
-def _send(
-    parcels: Sequence[Parcel], make: Callable[[Parcel], _Entry], request: _Request, server: str
-) -> list[Answer]:
+def _send(parcels: Sequence[Parcel], make: Callable[[Parcel], _Entry], request: _Request, server: str) -> list[Answer]:
     answers: list[Answer] = []
     for entries in _batches([{"Id": str(place), **make(parcel)} for place, parcel in enumerate(parcels)]):
-        with translated(server):
-            reply = request(entries)
-        taken = {entry["Id"] for entry in reply.get("Successful", ())}
-        failed = {entry["Id"]: entry for entry in reply.get("Failed", ())}
-        # Taken is what the reply says was taken, and nothing else.
-        answers += [TAKEN if entry["Id"] in taken else _answer(failed.get(entry["Id"])) for entry in entries]
+        answers += _ask(entries, request, server)
     return answers
+
+
+def _ask(entries: list[_Entry], request: _Request, server: str) -> list[Answer]:
+    """Answers for the entries of one request."""
+    try:
+        with translated(server):
+            reply = _refused_at_once(entries, request)
+    except _RefusedError as error:
+        if len(entries) == 1:
+            return [Answer("refused", str(error))]
+        # One of them is at fault: it must not keep back the others.
+        return [answer for entry in entries for answer in _ask([entry], request, server)]
+    taken = {entry["Id"] for entry in reply.get("Successful", ())}
+    failed = {entry["Id"]: entry for entry in reply.get("Failed", ())}
+    # Taken is what the reply says was taken, and nothing else.
+    return [TAKEN if entry["Id"] in taken else _answer(failed.get(entry["Id"])) for entry in entries]
+
+
+class _RefusedError(Exception):
+    """A request was refused for what is in one of its messages."""
+
+
+def _refused_at_once(entries: list[_Entry], request: _Request) -> Mapping[str, Any]:
+    try:
+        return request(entries)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in _OF_THE_MESSAGE:
+            raise _RefusedError(str(error)) from None
+        raise
 
 
 def _answer(failed: Mapping[str, Any] | None) -> Answer:

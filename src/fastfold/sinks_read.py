@@ -90,7 +90,7 @@ def read_sinks(file: str, data: bytes) -> tuple[SinkFacts, ...]:
 
 
 def _sink(part: Table) -> SinkFacts:
-    kind = cast(Kind, part.choice("kind", KINDS))
+    kind = cast("Kind", part.choice("kind", KINDS))
     keys, of_kind, most_bytes = _OF_KIND[kind]
     part.only(*_COMMON, *keys)
     name = part.text("name")
@@ -101,7 +101,7 @@ def _sink(part: Table) -> SinkFacts:
         kind=kind,
         form=part.choice("format", tuple(FORMS), "native"),
         route=Route(
-            level=cast(Level, part.choice("level", LEVELS, "informational")),
+            level=cast("Level", part.choice("level", LEVELS, "informational")),
             tags=part.texts("tags", needed="tags" in part.values),
             tenants=part.texts("tenants", needed="tenants" in part.values),
         ),
