@@ -85,7 +85,8 @@ class Publisher:
         for start in range(0, len(alerts), CHUNK):
             faults += self._publish(alerts[start : start + CHUNK], deadline)
         if faults:
-            raise min(faults, key=lambda fault: fault.after_s)
+            soonest = min(faults, key=lambda fault: fault.after_s)
+            raise Undelivered(soonest.sink, soonest.reason, soonest.after_s)
 
     def _publish(self, alerts: Sequence[Alert], deadline: float) -> list[Undelivered]:
         offers: dict[Lane, list[Parcel]] = {}

@@ -24,7 +24,7 @@ def base_name(path: str) -> str:
 
     Examples
     --------
-    >>> base_name("C:\\\\Windows\\\\cmd.exe")
+    >>> base_name("C:\\Windows\\cmd.exe")
     'cmd.exe'
     """
     return re.split(r"[\\/]", path)[-1] or path
@@ -35,7 +35,7 @@ def split_user(user: str) -> tuple[str, str]:
 
     Examples
     --------
-    >>> split_user("ACME\\\\bob")
+    >>> split_user("ACME\\bob")
     ('ACME', 'bob')
     """
     domain, separator, name = user.partition("\\")

@@ -93,7 +93,7 @@ class FileSink:
     def _is_current(self) -> bool:
         ours = os.fstat(self._file)
         try:
-            there = os.stat(self._path)
+            there = Path(self._path).stat()
         except FileNotFoundError:
             return False
         return (ours.st_dev, ours.st_ino) == (there.st_dev, there.st_ino)

@@ -7,9 +7,9 @@
                           +---- again after --+----later
                                 a pause       after `patience_s` without a parcel taken: the sink is *down*
 
-Who waits holds a message of the queue that alerts come from, and a slot: neither may wait for ever.  While a sink is
-down, what waits is given back, and what is offered is refused at once, but for one attempt after each pause.  Nothing is
-remembered of what was given back: its message comes again, and with it the alert, under the same id.
+Who waits holds a message of the queue that files come from, and a slot: neither may wait for ever.  While a sink is
+down, what waits is given back, and what is offered is refused at once, but for one attempt after each pause.  Nothing
+is remembered of what was given back: its message comes again, and with it the alert, under the same id.
 
 A sink that hangs, so that not even the thread comes back, is down too.
 

@@ -28,10 +28,9 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from urllib.parse import urlsplit
 
-from typing_extensions import Self
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
@@ -64,7 +63,7 @@ def sign(secret: bytes, timestamp: str, body: bytes) -> str:
     Examples
     --------
     >>> sign(b"secret", "1764000000", b"{}")[:11]
-    'v1=a94fa6fa'
+    'v1=b6911979'
     """
     return "v1=" + hmac.new(secret, timestamp.encode("ascii") + b"." + body, hashlib.sha256).hexdigest()
 
@@ -130,7 +129,7 @@ class WebhookSink:
 
     def _post(self, parcel: Parcel) -> Answer:
         self._pace()
-        with _Deadline(self._clock() + self._facts.timeout_s, self._clock) as deadline:
+        with closing(_Deadline(self._clock() + self._facts.timeout_s, self._clock)) as deadline:
             try:
                 response, said = self._exchange(parcel, deadline)
             except (HTTPError, OSError, ValueError) as error:
@@ -274,6 +273,7 @@ class _Deadline:
         self._wire: _Wire | None = None
         self._timer = threading.Timer(max(0.0, self.left_s()), self._cut)
         self._timer.daemon = True
+        self._timer.start()
 
     def left_s(self) -> float:
         """Seconds left."""
@@ -290,11 +290,8 @@ class _Deadline:
         if self._wire is not None:
             self._wire.cut()
 
-    def __enter__(self) -> Self:
-        self._timer.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Cut nothing any more."""
         self._timer.cancel()
 
 
