@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import socket
 import ssl
 import threading
@@ -108,7 +109,7 @@ class WebhookSink:
         self._sleep = sleep
         self._now = now
         self._due = 0.0
-        self._connection: _Wire | None = None
+        self._connection: HTTPConnection | None = None
         self._used = 0.0
 
     def send(self, parcels: Sequence[Parcel]) -> list[Answer]:
@@ -129,14 +130,21 @@ class WebhookSink:
 
     def _post(self, parcel: Parcel) -> Answer:
         self._pace()
+        fault: Unavailable | None = None
         with closing(_Deadline(self._clock() + self._facts.timeout_s, self._clock)) as deadline:
             try:
-                response, said = self._exchange(parcel, deadline)
+                answer = self._exchange(parcel, deadline)
+            except Unavailable as error:
+                fault = error
             except (HTTPError, OSError, ValueError) as error:
-                self.close()
-                reason = f"no answer within {self._facts.timeout_s} s" if deadline.over else _reason(error)
-                raise Unavailable(self._host, reason) from None
-        return self._judge(response, said)
+                fault = Unavailable(self._host, _reason(error))
+        if deadline.over:
+            # What was cut may look like an answer that is merely short.
+            fault = Unavailable(self._host, f"no answer within {self._facts.timeout_s} s")
+        if fault is not None:
+            self.close()
+            raise fault
+        return self._judge(*answer)
 
     def _exchange(self, parcel: Parcel, deadline: _Deadline) -> tuple[BaseHTTPResponse, bytes]:
         """Post, and read the answer."""
@@ -196,14 +204,14 @@ class WebhookSink:
             self._sleep(self._due - now)
         self._due = max(self._due, now) + 1 / self._facts.rate_per_s
 
-    def _kept(self) -> _Wire | None:
+    def _kept(self) -> HTTPConnection | None:
         """The connection of the request before, if it may be used again."""
         kept = self._connection
         if kept is not None and not (kept.is_connected and self._clock() - self._used < IDLE_S):
             self.close()
         return self._connection
 
-    def _connect(self, deadline: _Deadline) -> _Wire:
+    def _connect(self, deadline: _Deadline) -> HTTPConnection:
         """A new connection to an address that has passed."""
         fault = "no time left"
         for address in find_addresses(self._host, self._port, self._facts.allow_networks):
@@ -211,66 +219,38 @@ class WebhookSink:
             if left_s <= 0:
                 break
             made = self._open(address, left_s)
-            deadline.watch(made)
             try:
                 made.connect()
+                deadline.watch(made)
             except (HTTPError, OSError) as error:
                 made.close()
                 fault = _reason(error)
                 continue
             self._connection = made
             return made
-        raise Unavailable(self._host, f"no answer within {self._facts.timeout_s} s" if deadline.over else fault)
+        raise Unavailable(self._host, fault)
 
-    def _open(self, address: str, timeout_s: float) -> _Wire:
+    def _open(self, address: str, timeout_s: float) -> HTTPConnection:
         if self._tls is None:
-            return _PlainWire(address, self._port, timeout=timeout_s)
+            return HTTPConnection(address, self._port, timeout=timeout_s)
         # Named here, the host is what is asked for in the handshake and what the certificate must be for.
-        return _TlsWire(address, self._port, timeout=timeout_s, ssl_context=self._tls, server_hostname=self._host)
-
-
-class _PlainWire(HTTPConnection):
-    """A connection that can be cut from another thread, in whatever it is just doing."""
-
-    _copy: socket.socket | None = None
-
-    def _new_conn(self) -> socket.socket:
-        made = super()._new_conn()
-        # TLS takes the socket over: only a copy of it stays at hand until the handshake is done.
-        self._copy = made.dup()
-        return made
-
-    def cut(self) -> None:
-        """End both directions."""
-        copy = self._copy
-        if copy is not None:
-            # It may have been closed meanwhile.
-            with suppress(OSError):
-                copy.shutdown(socket.SHUT_RDWR)
-
-    def close(self) -> None:
-        """Close the connection and its copy."""
-        copy, self._copy = self._copy, None
-        if copy is not None:
-            copy.close()
-        super().close()
-
-
-class _TlsWire(_PlainWire, HTTPSConnection):
-    """The same, by TLS."""
-
-
-_Wire = _PlainWire | _TlsWire
+        return HTTPSConnection(
+            address, self._port, timeout=timeout_s, ssl_context=self._tls, server_hostname=self._host
+        )
 
 
 class _Deadline:
-    """Cuts the connection that it watches when the time is over."""
+    """Cuts the connection that it watches when the time is over, whatever is being done with it.
+
+    A wait for bytes has a limit of its own, but a server may send one now and then for ever.
+    """
 
     def __init__(self, end: float, clock: Callable[[], float]) -> None:
         self.over = False
         self._end = end
         self._clock = clock
-        self._wire: _Wire | None = None
+        self._lock = threading.Lock()
+        self._copy: socket.socket | None = None
         self._timer = threading.Timer(max(0.0, self.left_s()), self._cut)
         self._timer.daemon = True
         self._timer.start()
@@ -279,20 +259,32 @@ class _Deadline:
         """Seconds left."""
         return self._end - self._clock()
 
-    def watch(self, wire: _Wire) -> None:
+    def watch(self, connection: HTTPConnection) -> None:
         """Watch this one from now on."""
-        self._wire = wire
+        # A copy of the descriptor: a socket of TLS must not be touched by two threads.
+        copy = socket.socket(fileno=os.dup(connection.sock.fileno()))
+        with self._lock:
+            before, self._copy = self._copy, copy
+        if before is not None:
+            before.close()
         if self.over:
-            wire.cut()
-
-    def _cut(self) -> None:
-        self.over = True
-        if self._wire is not None:
-            self._wire.cut()
+            self._cut()
 
     def close(self) -> None:
         """Cut nothing any more."""
         self._timer.cancel()
+        with self._lock:
+            if self._copy is not None:
+                self._copy.close()
+            self._copy = None
+
+    def _cut(self) -> None:
+        self.over = True
+        with self._lock:
+            if self._copy is not None:
+                # The other side may have closed it already.
+                with suppress(OSError):
+                    self._copy.shutdown(socket.SHUT_RDWR)
 
 
 def _reason(error: Exception) -> str:
