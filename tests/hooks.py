@@ -52,14 +52,14 @@ class Hook:
         What to do with a request: status, headers and body; or it writes to the handler's `wfile` and gives ``None``.
     """
 
-    def __init__(self, pair: Pair | None = None) -> None:
+    def __init__(self, pair: Pair | None = None, port: int = 0) -> None:
         self.requests: list[Request] = []
         self.answer: Callable[[Any], tuple[int, dict[str, str], bytes] | None] = lambda _: (200, {}, b"ok")
         self.connections = 0
         self.idle_s = 30.0
         self._lock = threading.Lock()
         self._names: dict[int, str | None] = {}
-        self._http = _Server(("127.0.0.1", 0), self._handler())
+        self._http = _Server(("127.0.0.1", port), self._handler())
         self.port = self._http.server_port
         if pair is not None:
             self._http.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
