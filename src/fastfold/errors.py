@@ -18,7 +18,7 @@
     │   └── IdentityClash     two identities under one key
     └── StopError             a person must act: the program says why and ends
         ├── ConfigError       a setting out of its range
-        └── SchemaError       a schema or fold definition that does not hold together
+        └── SchemaError       a schema, fold definition or file of sinks that does not hold together
 
 Facts are attributes; the message says what, where, and the limit.
 """
@@ -275,7 +275,7 @@ class ConfigError(StopError):
 
 
 class SchemaError(StopError):
-    """A schema or fold definition does not hold together.
+    """A schema, a fold definition or a file of sinks does not hold together.
 
     Attributes
     ----------

@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from alerts import HOSTILE, an_alert, hostile_alert
 from aws import free_port
 from fastfold.alert import Publisher
 from fastfold.alert_types import Alert
+from fastfold.assembly import make_publisher
+from fastfold.cli import cli
 from fastfold.config import Settings
-from fastfold.errors import Undelivered
+from fastfold.errors import ConfigError, Undelivered
 from fastfold.metrics import Meter
 from fastfold.sinks import open_outlets
 from fastfold.sinks_read import read_sinks
@@ -194,3 +197,26 @@ def test_a_worker_that_ends_leaves_no_thread_behind(tmp_path: Path) -> None:
     assert [thread.name for thread in threading.enumerate() if thread.name.startswith("sink-")] == []
     with pytest.raises(Undelivered, match="the worker ends"):
         publisher.publish([an_alert(1)], time.monotonic() + 10)
+
+
+def test_a_worker_process_has_a_publisher_where_there_are_rules(tmp_path: Path) -> None:
+    sinks = tmp_path / "sinks.toml"
+    sinks.write_text(f'[[sink]]\nname = "f"\nkind = "file"\npath = "{tmp_path}/none/a"\n')
+    meter = Meter()
+    assert make_publisher(Settings(sinks=str(sinks)), meter) is None
+    with pytest.raises(ConfigError, match="sink f: .*none/a: No such file or directory"):
+        make_publisher(Settings(sinks=str(sinks), rules=("r.yml",)), meter)
+    (tmp_path / "none").mkdir()
+    publisher = make_publisher(Settings(sinks=str(sinks), rules=("r.yml",)), meter)
+    assert publisher is not None
+    publisher.close(0)
+
+
+def test_wrong_sinks_are_an_error_before_anything_starts(tmp_path: Path) -> None:
+    sinks = tmp_path / "sinks.toml"
+    sinks.write_text('[[sink]]\nname = "f"\nkind = "mail"\n')
+    needed = ["--queue-url", "https://q.example/1/q", "--buckets", "b", "--redis-url", "redis://127.0.0.1:1"]
+    for flags, environ in ((["--sinks", str(sinks)], {}), ([], {"FASTFOLD_SINKS": str(sinks)})):
+        result = CliRunner().invoke(cli, ["worker", *needed, *flags], env=environ)
+        assert result.exit_code == 3
+        assert result.stderr.startswith(f"fastfold: {sinks}:3: [[sink]] 1: kind = 'mail'; allowed: stdout")
