@@ -204,7 +204,7 @@ def test_a_worker_process_has_a_publisher_where_there_are_rules(tmp_path: Path) 
     sinks.write_text(f'[[sink]]\nname = "f"\nkind = "file"\npath = "{tmp_path}/none/a"\n')
     meter = Meter()
     assert make_publisher(Settings(sinks=str(sinks)), meter) is None
-    with pytest.raises(ConfigError, match="sink f: .*none/a: No such file or directory"):
+    with pytest.raises(ConfigError, match=r"sink f: .*none/a: No such file or directory"):
         make_publisher(Settings(sinks=str(sinks), rules=("r.yml",)), meter)
     (tmp_path / "none").mkdir()
     publisher = make_publisher(Settings(sinks=str(sinks), rules=("r.yml",)), meter)
