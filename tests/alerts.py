@@ -90,9 +90,9 @@ def hostile_alert(text: str) -> Alert:
 _TEXTS = st.one_of(
     st.sampled_from(HOSTILE),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=40),
-    st.tuples(st.sampled_from(["\x1b", "é", "\u202e", "a", '"', "\\", "\ufffe"]), st.integers(1, 3000)).map(
-        lambda pair: pair[0] * pair[1]
-    ),
+    st.tuples(
+        st.sampled_from(["\x1b", "é", "\u202e", "a", '"', "\\", "\ufffe", "\U000e0041"]), st.integers(1, 3000)
+    ).map(lambda pair: pair[0] * pair[1]),
 )
 _TIMES = st.integers(0, 1 << 62)
 

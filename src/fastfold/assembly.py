@@ -99,8 +99,8 @@ def assemble(
     )
 
 
-def make_publisher(settings: Settings, meter: Meter) -> Publisher | None:
-    """What publishes the alerts of a worker process, for all of its slots; ``None`` where no rule raises any.
+def make_publisher(settings: Settings, meter: Meter) -> Publisher:
+    """What publishes the alerts of a worker process, for all of its slots.
 
     Raises
     ------
@@ -109,8 +109,6 @@ def make_publisher(settings: Settings, meter: Meter) -> Publisher | None:
     SchemaError
         If the file of the sinks does not hold together.
     """
-    if not settings.rules:
-        return None
     return Publisher(open_outlets(load_sinks(settings.sinks), settings, meter), meter)
 
 

@@ -31,8 +31,8 @@ GROUPS: dict[str, str] = {
     "fold": "What is read and kept",
     "queue": "Where the batches come from",
     "redis": "Where the states are kept",
-    "alerts": "What raises alerts, and where they go",
     "pod": "Processes, threads and time",
+    "alerts": "Where alerts go",
     "limits": "Bounds on one message and one file",
 }
 """Groups of settings with their headings, in the order of the documentation."""
@@ -279,11 +279,6 @@ class Settings:
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
 
-    rules: tuple[str, ...] = _setting(
-        (), "alerts", "rule files or folders of them, separated by commas; empty: no alerts are raised"
-    )
-    sinks: str = _setting("", "alerts", "TOML file that says where alerts go; empty: to standard output")
-
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)
     held_messages: int = _setting(
@@ -310,6 +305,8 @@ class Settings:
     log_level: str = _setting(
         "info", "pod", "least level of the log lines on stderr", choices=("debug", "info", "warning", "error")
     )
+
+    sinks: str = _setting("", "alerts", "TOML file that says where alerts go; empty: to standard output")
 
     limit_message_records: int = _setting(1000, "limits", "most objects in one message", least=1, most=100_000)
     limits: Limits = dataclasses.field(default_factory=Limits)

@@ -6,7 +6,7 @@ import random
 from functools import partial
 
 from fastfold._core import Deltas, Folder, Plan, merge_group
-from fastfold.assembly import assemble, make_publisher
+from fastfold.assembly import assemble
 from fastfold.commit import CommitSettings, Committer
 from fastfold.config import Settings
 from fastfold.exits import Exit
@@ -50,7 +50,7 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
     def commit() -> Commit:
         return Committer(Nodes(address, connector, random.random), merge, how, meter)
 
-    return assemble(settings, meter, fold, commit, make_publisher(settings, meter))
+    return assemble(settings, meter, fold, commit)
 
 
 def _value_form(settings: Settings) -> ValueForm:
