@@ -82,8 +82,9 @@ class Publisher:
             If not all were taken.  Those that were may be published again, under the same id.
         """
         faults: list[Undelivered] = []
-        for start in range(0, len(alerts), CHUNK):
-            faults += self._publish(alerts[start : start + CHUNK], deadline)
+        distinct = [*{alert.id: alert for alert in alerts}.values()]
+        for start in range(0, len(distinct), CHUNK):
+            faults += self._publish(distinct[start : start + CHUNK], deadline)
         if faults:
             soonest = min(faults, key=lambda fault: fault.after_s)
             raise Undelivered(soonest.sink, soonest.reason, soonest.after_s)

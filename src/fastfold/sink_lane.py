@@ -211,7 +211,11 @@ class Lane:
         with self._changed:
             if not self._hangs(self._clock()):
                 return None
-            return self._undelivered(f"no answer for {self._patience_s:g} s", self._return_s())
+            if not self._down:
+                self._failing_since, self._reason = self._sending_since, f"no answer for {self._patience_s:g} s"
+                self._meter.add("sink_failures", label=self.name)
+                self._go_down()
+            return self._undelivered(self._reason, self._return_s())
 
     def _admit(self, parcels: Sequence[Parcel], now: float) -> None:
         if self._closed:
@@ -255,20 +259,16 @@ class Lane:
     def _answered(self, batch: Sequence[_Delivery], answers: Sequence[Answer]) -> None:
         with self._changed:
             began, self._sending_since = self._sending_since or 0.0, None
-            later: list[_Delivery] = []
-            after_s = 0.0
+            later = [pair for pair in zip(batch, answers, strict=True) if pair[1].kind == "later"]
             for delivery, answer in zip(batch, answers, strict=True):
-                if answer.kind == "later":
-                    later.append(delivery)
-                    self._reason, after_s = answer.reason, max(after_s, answer.after_s)
-                else:
+                if answer.kind != "later":
                     self._end(delivery, answer)
             if len(later) < len(batch):
                 self._well()
             if later:
                 # In their order, before what came after them.
-                self._queue.extendleft(reversed([delivery for delivery in later if self._is_wanted(delivery)]))
-                self._failed(began, after_s)
+                self._queue.extendleft(delivery for delivery, _ in reversed(later) if self._is_wanted(delivery))
+                self._failed(began, later[-1][1].reason, max(answer.after_s for _, answer in later))
 
     def _end(self, delivery: _Delivery, answer: Answer) -> None:
         parcel = delivery.parcel
@@ -290,11 +290,12 @@ class Lane:
             self._meter.add("sinks_down", -1, self.name)
         self._failing_since, self._failures, self._resume, self._reason, self._down = None, 0, 0.0, "", False
 
-    def _failed(self, began: float, after_s: float) -> None:
+    def _failed(self, began: float, reason: str, after_s: float) -> None:
         now = self._clock()
         if self._failing_since is None:
             self._failing_since = began
         self._failures += 1
+        self._reason = reason
         pause_s = max(after_s, self._policy.delay_s(self._failures, self._random))
         self._meter.add("sink_failures", label=self.name)
         log.warning("sink %s: %s", self.name, escape(self._reason))

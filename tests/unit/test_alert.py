@@ -256,7 +256,7 @@ def test_an_alert_that_is_refused_keeps_no_other_back(make: Make) -> None:
     assert bench.count("sinks_down", "s0") == 0
 
 
-def test_part_of_a_batch_that_fails_is_sent_again_in_order(make: Make) -> None:
+def test_part_of_a_batch_that_fails_is_sent_again_in_order(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     sink = FakeSink()
     turn = iter([1, 1])
     sink.behave = lambda parcel: Answer("later", "busy") if parcel.id in ids(1, 3) and next(turn, 0) else TAKEN
@@ -264,6 +264,7 @@ def test_part_of_a_batch_that_fails_is_sent_again_in_order(make: Make) -> None:
     bench.publish(*(an_alert(number) for number in range(5)))
     assert sink.taken == ids(0, 2, 4, 1, 3)
     assert sink.calls == [ids(0, 1, 2, 3, 4), ids(1), ids(3)]
+    assert "sink s0: busy" in caplog.messages
 
 
 def test_more_alerts_than_the_queue_holds_go_through_in_pieces(make: Make) -> None:
@@ -298,11 +299,13 @@ def test_a_sink_that_hangs_is_given_up_and_refused_after_that(make: Make) -> Non
     sink.behave = lambda _: TAKEN if go.wait(END_S) else REFUSED
     bench = make(sink)
     assert "no answer for 0.3 s" in str(bench.fault(an_alert(1), an_alert(2)))
+    assert (bench.count("sinks_down", "s0"), bench.count("sink_failures", "s0")) == (1, 1)
     with pytest.raises(Undelivered):
         bench.lanes[0].offer([Parcel(ids(3)[0], "r", "low", "", "h", "t", b"{}")], Waiter())
     go.set()
     wait_until(lambda: bool(sink.taken), END_S, "the answer after all")
     assert sink.calls == [ids(1)], "nobody waits for the second any more"
+    assert bench.count("sinks_down", "s0") == 0
     bench.publish(an_alert(1))
     assert sink.calls == [ids(1)]
 
@@ -331,6 +334,7 @@ def test_two_slots_with_one_alert_send_it_once(make: Make) -> None:
         slot.join(END_S)
         assert not slot.is_alive()
     assert sink.taken == ids(1)
+    assert (bench.count("alerts"), bench.count("alerts_delayed")) == (3, 0)
 
 
 @pytest.mark.parametrize("error", [ConfigError("no such queue"), RuntimeError("a fault"), Undelivered("s", "r", 1)])

@@ -120,7 +120,8 @@ from fastfold.sink_file import FileSink, StdoutSink
 from fastfold.sink_types import FileFacts, Parcel
 sink = FileSink(FileFacts(sys.argv[2])) if len(sys.argv) > 2 else StdoutSink()
 for number in range(40):
-    body = b'{"id": %d, "fill": "%s"}' % (number, sys.argv[1].encode() * 20_000)
+    # More than a pipe holds: a writer stops in the middle, and others may go on.
+    body = b'{"id": %d, "fill": "%s"}' % (number, sys.argv[1].encode() * 100_000)
     sink.send([Parcel("0", "r", "low", "", "h", "t", body)] * 3)
 """
 
@@ -128,7 +129,7 @@ for number in range(40):
 def _lines_of(data: bytes) -> None:
     found = [json.loads(line) for line in data.splitlines()]
     assert len(found) == 3 * 3 * 40
-    assert all(len(set(line["fill"])) == 1 and len(line["fill"]) == 20_000 for line in found)
+    assert all(len(set(line["fill"])) == 1 and len(line["fill"]) == 100_000 for line in found)
 
 
 def test_lines_of_several_processes_do_not_mix(tmp_path: Path) -> None:
