@@ -77,6 +77,7 @@ class Hook:
     def _handler(hook: Hook) -> type[BaseHTTPRequestHandler]:  # noqa: N805
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
 
             def setup(self) -> None:
                 self.timeout = hook.idle_s

@@ -46,7 +46,7 @@ RETURN_MOST_S = 300.0
 """How long a message that is given back stays hidden: a quarter of the time for which the sink has taken nothing."""
 
 REFUSED_RETURN_S = 60.0
-"""The same for one whose alert was refused."""
+"""The least for one whose alert was refused."""
 
 REMEMBERED = 10_000
 REMEMBERED_S = 600.0
@@ -145,6 +145,7 @@ class Lane:
         self._taken: OrderedDict[str, float] = OrderedDict()
         self._sending_since: float | None = None
         self._failing_since: float | None = None
+        self._refusing_since: float | None = None
         self._failures = 0
         self._resume = 0.0
         self._reason = ""
@@ -273,12 +274,18 @@ class Lane:
     def _end(self, delivery: _Delivery, answer: Answer) -> None:
         parcel = delivery.parcel
         self._by_id.pop(parcel.id, None)
+        now = self._clock()
         if answer == TAKEN:
-            self._taken[parcel.id] = self._clock()
+            self._taken[parcel.id] = now
+            self._refusing_since = None
             self._meter.add("sink_taken", label=self.name)
             fault = None
         else:
-            fault = self._undelivered(f"refused: {escape(answer.reason)}", REFUSED_RETURN_S)
+            if self._refusing_since is None:
+                self._refusing_since = now
+            # Longer while all are refused: it may be the sink that is at fault, and not what is written in them.
+            after_s = min(max(REFUSED_RETURN_S, (now - self._refusing_since) / 4), RETURN_MOST_S)
+            fault = self._undelivered(f"refused: {escape(answer.reason)}", after_s)
             self._meter.add("sink_refused", label=self.name)
             log.warning("sink %s: alert %s refused: %s", self.name, parcel.id, escape(answer.reason))
         for waiter in delivery.waiters:

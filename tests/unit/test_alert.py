@@ -256,6 +256,20 @@ def test_an_alert_that_is_refused_keeps_no_other_back(make: Make) -> None:
     assert bench.count("sinks_down", "s0") == 0
 
 
+def test_while_all_is_refused_messages_come_again_later_and_later(make: Make) -> None:
+    sink = FakeSink()
+    sink.behave = lambda _: REFUSED
+    bench = make(sink)
+    found = []
+    for pause_s in (0, 600, 2000):
+        bench.now_s += pause_s
+        found.append(round(bench.fault(an_alert(1)).after_s))
+    assert found == [60, 150, 300]
+    sink.behave = lambda parcel: REFUSED if parcel.id == ids(1)[0] else TAKEN
+    bench.publish(an_alert(2))
+    assert bench.fault(an_alert(1)).after_s == 60
+
+
 def test_part_of_a_batch_that_fails_is_sent_again_in_order(make: Make, caplog: pytest.LogCaptureFixture) -> None:
     sink = FakeSink()
     turn = iter([1, 1])
