@@ -33,6 +33,7 @@ GROUPS: dict[str, str] = {
     "redis": "Where the states are kept",
     "rules": "What is looked for",
     "pod": "Processes, threads and time",
+    "alerts": "Where alerts go",
     "limits": "Bounds on one message and one file",
 }
 """Groups of settings with their headings, in the order of the documentation."""
@@ -325,6 +326,8 @@ class Settings:
     log_level: str = _setting(
         "info", "pod", "least level of the log lines on stderr", choices=("debug", "info", "warning", "error")
     )
+
+    sinks: str = _setting("", "alerts", "TOML file that says where alerts go; empty: to standard output")
 
     limit_message_records: int = _setting(1000, "limits", "most objects in one message", least=1, most=100_000)
     limits: Limits = dataclasses.field(default_factory=Limits)

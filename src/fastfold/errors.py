@@ -5,7 +5,8 @@
     FastfoldError
     ├── RetryError            try the same again later; the message stays in the queue
     │   ├── Unavailable       a server did not answer, or said "not now"
-    │   └── UnknownForm       a value of a newer version, or with a dictionary that is not here
+    │   ├── UnknownForm       a value of a newer version, or with a dictionary that is not here
+    │   └── Undelivered       the servers are well, but a sink has not taken an alert
     ├── RereadError           start again at WATCH: what was read is no longer true
     │   └── Conflict          EXEC answered nil: a watched key changed
     ├── ParkError             trying again cannot help: dead-letter queue, with the reason
@@ -17,7 +18,7 @@
     │   └── IdentityClash     two identities under one key
     └── StopError             a person must act: the program says why and ends
         ├── ConfigError       a setting out of its range
-        ├── SchemaError       a schema or fold definition that does not hold together
+        ├── SchemaError       a schema, fold definition or file of sinks that does not hold together
         └── RuleError         a detection rule that does not, or says what cannot be done
             └── RuleSetError  some of the rules to load
 
@@ -44,6 +45,7 @@ __all__ = [
     "SchemaError",
     "StopError",
     "Unavailable",
+    "Undelivered",
     "UnknownForm",
 ]
 
@@ -104,6 +106,28 @@ class UnknownForm(RetryError):
 
 def _rebuild_unknown(what: str, where: str, key: bytes | None) -> UnknownForm:
     return UnknownForm(what, where=where, key=key)
+
+
+class Undelivered(RetryError):
+    """An alert was not taken by every sink that it is for: its message is handed back, and raises it again.
+
+    Attributes
+    ----------
+    sink : str
+        Name of the sink.
+    reason : str
+    after_s : float
+        How long the message should stay hidden, seconds: a try costs as much as the first one did.
+    """
+
+    def __init__(self, sink: str, reason: str, after_s: float) -> None:
+        super().__init__(f"sink {sink}: {reason}")
+        self.sink = sink
+        self.reason = reason
+        self.after_s = after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Undelivered, (self.sink, self.reason, self.after_s))
 
 
 class RereadError(FastfoldError):
@@ -255,7 +279,7 @@ class ConfigError(StopError):
 
 
 class SchemaError(StopError):
-    """A schema or fold definition does not hold together.
+    """A schema, a fold definition or a file of sinks does not hold together.
 
     Attributes
     ----------

@@ -14,6 +14,7 @@ from fastfold.folding import fold_file
 from fastfold.metrics import Meter
 from fastfold.pipeline import Commit, Fold
 from fastfold.schema import load_definition, load_schema
+from fastfold.sinks_read import load_sinks
 from fastfold.supervisor import run_pod
 from fastfold.topology import Nodes, redis_connector
 from fastfold.values import ValueForm
@@ -58,7 +59,8 @@ def _value_form(settings: Settings) -> ValueForm:
 
 def run(settings: Settings) -> Exit:
     """Run a pod until it is told to end."""
-    # A wrong schema, fold definition or dictionary is an error of the start, not of each worker.
+    # A wrong schema, fold definition, dictionary or file of sinks is an error of the start, not of each worker.
     _value_form(settings)
     Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+    load_sinks(settings.sinks)
     return Exit(run_pod(settings, build_worker))
