@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastfold.types import KINDS, OPS
+from fastfold.errors import ConfigError
+from fastfold.types import KINDS, OPS, Limits
 
 if TYPE_CHECKING:
     from fastfold.schema_types import FoldDefinition, Reducer
 
-__all__ = ["MEMBER_COST", "READ_BYTES", "full_bytes", "least_value_bytes", "most_value_bytes", "pool_bytes"]
+__all__ = ["MEMBER_COST", "READ_BYTES", "check_value_bytes", "full_bytes", "least_value_bytes", "most_value_bytes", "pool_bytes"]
 
 MEMBER_COST = 12
 """Most bytes of a member beside its text: end, shared beginning, mark of a cut, time.
@@ -72,6 +73,22 @@ def most_value_bytes(definition: FoldDefinition, identity_bytes: int) -> int:
         Longest tenant, host or process id.
     """
     return max(definition.value_bytes, least_value_bytes(definition) + 3 * identity_bytes)
+
+
+def check_value_bytes(definition: FoldDefinition, limits: Limits) -> None:
+    """See that no value can become larger than is allowed.
+
+    Raises
+    ------
+    ConfigError
+        With the bytes that one could take.
+    """
+    most = most_value_bytes(definition, limits.identity_bytes)
+    if most > limits.value_bytes:
+        raise ConfigError(
+            f"fold definition {definition.name!r} could give values of {most} bytes, allowed are {limits.value_bytes}: "
+            "lower its value_bytes or its limits, or raise limit_value_bytes"
+        )
 
 
 def _reducer_bytes(reducer: Reducer) -> int:
