@@ -6,6 +6,8 @@
 #   BENCH="--repeat 5" make bench    options of the benchmark
 #   SECONDS=3600 SEED=7 make fuzz    longer, from another seed; EXECUTIONS=1000000 ends it by count
 #   REPLAY=build/fuzz/x.json make fuzz    what the fuzz wrote down, once more
+#   SEEDS=1000000 make simulate      so many seeds on all cores; FIRST=n begins with another one
+#   SEED=4711 make simulate          this one, step by step
 
 PYTHON ?= python3
 CC ?= cc
@@ -13,9 +15,11 @@ VENV ?= .venv
 TESTS ?= tests
 BENCH ?=
 SECONDS ?= 30
-SEED ?= 1
 EXECUTIONS ?= 0
 REPLAY ?=
+SEEDS ?= 100000
+FIRST ?= 0
+SEED ?=
 
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
@@ -32,8 +36,8 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-compare bench-state \
-	annotate build-sanitized sanitize fuzz fuzz-values profile wheel clean clean-venv
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-compare \
+	bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +62,9 @@ demo: build ## the whole system on this machine, with real files or generated on
 
 test: build ## all tests, with real servers
 	$(PY) -m pytest $(TESTS)
+
+simulate: build ## the commit protocol in simulated worlds: SEEDS of them on all cores, or just SEED
+	PYTHONPATH=tests $(PY) -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FIRST))
 
 lint: $(INSTALLED) ## ruff, cython-lint, codespell, and the C headers with all warnings
 	$(PY) -m ruff check .
@@ -90,6 +97,10 @@ bench-memory: build ## peak memory of a fold over a file of 120 MB; fails from 6
 bench-scaling: build ## two threads beside one
 	$(PY) bench/scaling.py
 
+bench-commit: build ## CPU per committed process beside redis-py, and workers that meet on the same hosts
+	$(PY) bench/commit.py $(BENCH)
+	$(PY) bench/contention.py
+
 bench-units: build ## each unit of the core, in CPU time
 	$(PY) -m pytest -q bench/units -o pythonpath=bench/units --benchmark-timer=time.process_time \
 		--benchmark-columns=min,median,stddev,rounds --benchmark-sort=name $(BENCH)
@@ -111,11 +122,11 @@ sanitize: build-sanitized ## laws and conformance under AddressSanitizer and UBS
 	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED) $(PY) -m pytest -p no:cacheprovider tests/property tests/conformance
 
 fuzz: build-sanitized ## the core against the reference on mutated records, under the sanitizers
-	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED):tests $(PY) -m fuzz.run --seed $(SEED) --seconds $(SECONDS) \
+	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED):tests $(PY) -m fuzz.run --seed $(or $(SEED),1) --seconds $(SECONDS) \
 		--executions $(EXECUTIONS) $(if $(REPLAY),--replay $(REPLAY))
 
 fuzz-values: build-sanitized ## damaged values for the decoder, under the same: EXECUTIONS=10000000
-	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED):tests $(PY) tests/fuzzing.py --seed $(SEED) \
+	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED):tests $(PY) tests/fuzzing.py --seed $(or $(SEED),1) \
 		$(if $(filter-out 0,$(EXECUTIONS)),--executions $(EXECUTIONS))
 
 profile: build ## where the time of a fold goes

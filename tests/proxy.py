@@ -19,6 +19,7 @@ HOST = "127.0.0.1"
 PASS = "pass"
 CUT = "cut before the command reaches the server"
 LOSE = "lose its reply: the server has carried it out"
+STALL = "keep the command until the client has given up, and only then pass it on"
 
 Command = tuple[bytes, ...]
 Policy = Callable[[Command], str]
@@ -33,11 +34,24 @@ class Proxy:
     port : int
         Of the server.
     policy : callable
-        Told each command before it is passed on; answers `PASS`, `CUT` or `LOSE`.  It is called by one
-        thread at a time, and may itself do something meanwhile.
+        Told each command before it is passed on; answers `PASS`, `CUT`, `LOSE` or `STALL`.  It is called by
+        one thread at a time, and may itself do something meanwhile.
+    given_up : callable, optional
+        Called when the client has left a stalled command, before that is passed on.
+    passed : callable, optional
+        Called after that, with what the server has answered.
     """
 
-    def __init__(self, port: int, policy: Policy) -> None:
+    def __init__(
+        self,
+        port: int,
+        policy: Policy,
+        *,
+        given_up: Callable[[], None] = lambda: None,
+        passed: Callable[[Any], None] = lambda reply: None,
+    ) -> None:
+        self._given_up = given_up
+        self._passed = passed
         self._server_port = port
         self._policy = policy
         self._lock = threading.Lock()
@@ -90,6 +104,9 @@ class Proxy:
                         fate = self._policy(command)
                     if fate == CUT:
                         return
+                    if fate == STALL:
+                        self._stall(command, client, server, replies)
+                        return
                     server.sendall(hiredis.pack_command(command))
                     _, raw = _next(replies, server)
                     if fate == LOSE:
@@ -97,6 +114,15 @@ class Proxy:
                     client.sendall(raw)
             except OSError:
                 return  # either side has gone
+
+    def _stall(self, command: Command, client: socket.socket, server: socket.socket, replies: hiredis.Reader) -> None:
+        with contextlib.suppress(OSError):
+            while client.recv(65536):
+                continue
+        with self._lock:
+            self._given_up()
+            server.sendall(hiredis.pack_command(command))
+            self._passed(_next(replies, server)[0])
 
 
 def _next(reader: hiredis.Reader, source: socket.socket) -> tuple[Any, bytes]:

@@ -18,6 +18,7 @@ import redis
 
 from fastfold.errors import Unavailable
 from fastfold.local import HOST, find_redis
+from tls import Tls
 
 __all__ = ["RedisCluster", "RedisServer", "wait_for"]
 
@@ -53,12 +54,16 @@ def _is_free(port: int) -> bool:
 class _Process:
     """A redis-server that keeps nothing, from its start until `stop`; it ends when the test run does."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, tls: Tls | None = None) -> None:
         program = str(Path(find_redis()).absolute())
         for _ in range(50):
             self.port = random.choice(PORTS)
-            if not _is_free(self.port) or not _is_free(self.port + 10000):
+            self.tls_port = self.port + 1 if tls is not None else 0
+            ports = [self.port, self.tls_port] if tls is not None else [self.port]
+            if not all(_is_free(port) and _is_free(port + 10000) for port in ports):
                 continue
+            if tls is not None:
+                options = (*options, "--tls-port", str(self.tls_port), *tls.options())
             self._folder = tempfile.TemporaryDirectory(prefix="fastfold-redis-")
             self._process = subprocess.Popen(
                 [program, "--port", str(self.port), "--bind", HOST, "--save", "", "--appendonly", "no", *options],
@@ -85,6 +90,10 @@ class _Process:
                 time.sleep(0.02)
         return False
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def stop(self) -> None:
         """End it; a second time does nothing."""
         self._process.kill()
@@ -99,12 +108,13 @@ def _die_with_parent() -> None:
 
 
 class RedisServer:
-    """One redis-server."""
+    """One redis-server; with `tls` it answers on a second port too, by TLS, and `url` leads there."""
 
-    def __init__(self) -> None:
-        self._server = _Process()
+    def __init__(self, tls: Tls | None = None) -> None:
+        self._server = _Process(tls=tls)
         self.port = self._server.port
-        self.url = f"redis://{HOST}:{self.port}"
+        self.ports = [self.port]
+        self.url = f"redis://{HOST}:{self.port}" if tls is None else f"rediss://{HOST}:{self._server.tls_port}"
 
     def client(self) -> redis.Redis:
         """A client; the caller closes it."""
@@ -121,31 +131,38 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Three masters and three replicas on loopback."""
+    """Three masters and three replicas on loopback; with `tls` the nodes speak TLS, also with each other."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: Tls | None = None) -> None:
         options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+        if tls is not None:
+            options += ["--tls-cluster", "yes", "--tls-replication", "yes"]
         self._servers: list[_Process] = []
         try:
             for _ in range(2 * MASTERS):
-                self._servers.append(_Process(*options))
+                self._servers.append(_Process(*options, tls=tls))
             self.ports = [server.port for server in self._servers]
+            self._meet_ports = [server.tls_port or server.port for server in self._servers]
             self._form()
         except BaseException:
             self.stop()
             raise
-        self.url = f"redis://{HOST}:{self.ports[0]}"
+        self.url = f"{'redis' if tls is None else 'rediss'}://{HOST}:{self._meet_ports[0]}"
 
     def node(self, port: int) -> redis.Redis:
         """A client of one node; the caller closes it."""
         return redis.Redis(HOST, port)
+
+    def signal(self, port: int, number: int) -> None:
+        """Send a signal to the node of a port."""
+        next(server for server in self._servers if server.port == port).signal(number)
 
     def _form(self) -> None:
         nodes = [self.node(port) for port in self.ports]
         try:
             for number, node in enumerate(nodes):
                 node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-                nodes[0].execute_command("CLUSTER", "MEET", HOST, self.ports[number])
+                nodes[0].execute_command("CLUSTER", "MEET", HOST, self._meet_ports[number])
             bounds = [SLOTS * part // MASTERS for part in range(MASTERS + 1)]
             for number in range(MASTERS):
                 nodes[number].execute_command("CLUSTER", "ADDSLOTS", *range(bounds[number], bounds[number + 1]))

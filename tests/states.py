@@ -6,6 +6,7 @@ from typing import Any
 
 import redis
 
+from fastfold.canary import canary_prefix
 from fastfold.resp import RedisAddress
 from fastfold.store import host_key, process_key
 from fastfold.values import unpack_value
@@ -24,8 +25,9 @@ def open_redis(url: str) -> Any:
 
 
 def read_keys(client: Any, namespace: str) -> dict[bytes, bytes]:
-    """Every key of a namespace with its value."""
-    return {key: client.get(key) for key in client.scan_iter(match=f"{namespace}*", count=1000)}
+    """Every key of a namespace with its value, but for those of canaries."""
+    keys = list(client.scan_iter(match=f"{namespace}*", count=1000))
+    return {key: client.get(key) for key in keys if not key.startswith(canary_prefix(namespace.encode()))}
 
 
 def assert_states(found: dict[bytes, bytes], expected: dict[Identity, bytes], namespace: str) -> None:

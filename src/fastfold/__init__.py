@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fastfold._core import ArrowTable as ArrowTable
     from fastfold._core import Batch as Batch
-    from fastfold.library import States as States
-    from fastfold.library import decode as decode
-    from fastfold.library import detect_schema as detect_schema
-    from fastfold.library import encode as encode
-    from fastfold.library import fold as fold
-    from fastfold.library import merge as merge
-    from fastfold.library import parse as parse
+    from fastfold.api import States as States
+    from fastfold.api import decode as decode
+    from fastfold.api import detect_schema as detect_schema
+    from fastfold.api import encode as encode
+    from fastfold.api import fold as fold
+    from fastfold.api import merge as merge
+    from fastfold.api import parse as parse
     from fastfold.redis_states import RedisStates as RedisStates
     from fastfold.redis_states import open_store as open_store
 
@@ -58,4 +58,4 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'fastfold' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(_HOMES.get(name, "fastfold.library")), name)
+    return getattr(import_module(_HOMES.get(name, "fastfold.api")), name)

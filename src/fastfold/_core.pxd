@@ -418,7 +418,7 @@ ctypedef struct Slot:
 ctypedef struct Parse:
     const CPlan* plan
     ff_scan_fn scan
-    # the window: [0, filled) holds text, [0, carried) of it the start of a line whose end is still to come
+    # the window: [0, filled) holds text, at its end the start of a line whose end is still to come
     uint8_t* window
     size_t window_room
     size_t filled

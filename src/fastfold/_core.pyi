@@ -1,4 +1,4 @@
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from typing import Any, Literal, final, overload
 
@@ -30,8 +30,10 @@ __all__ = (
     "identity",
     "merge",
     "merge_group",
+    "pack_commands",
     "simd",
     "states_table",
+    "step_ledger",
     "use_simd",
 )
 
@@ -139,6 +141,10 @@ def identity(payload: bytes) -> tuple[str, str, str]: ...
 def states_table(plan: Plan, payloads: list[bytes]) -> ArrowTable: ...
 def merge(plan: Plan, a: bytes, b: bytes) -> bytes: ...
 def merge_group(plan: Plan, currents: list[bytes | None], deltas: list[bytes], version: int = ...) -> list[bytes]: ...
+def step_ledger(
+    payload: bytes | None, identity: bytes, time_ms: int, batch: bytes, bits: int, chunk: int, window_ms: int
+) -> tuple[int, Any] | None: ...
+def pack_commands(commands: Sequence[tuple[bytes, ...]]) -> bytes: ...
 
 @final
 class Dictionary:

@@ -25,6 +25,7 @@ exception::
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
     zstd      Dictionary        pack      Packer: payloads to and from values
     probe     what tests ask of tables
+    ledger    host records      resp      commands as packets
 """
 
 import ctypes
@@ -82,8 +83,10 @@ __all__ = (
     "identity",
     "merge",
     "merge_group",
+    "pack_commands",
     "simd",
     "states_table",
+    "step_ledger",
     "use_simd",
 )
 
@@ -118,6 +121,8 @@ include "core/columns.pxi"
 include "core/zstd.pxi"
 include "core/pack.pxi"
 include "core/probe.pxi"
+include "core/ledger.pxi"
+include "core/resp.pxi"
 
 _bind_isal()
 _check_isal()

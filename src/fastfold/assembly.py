@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 from functools import partial
 
+from fastfold.canary import Canary, CanaryThread
 from fastfold.config import Settings
 from fastfold.fetch import connect_fetcher
 from fastfold.keeper import Keeper
@@ -54,7 +56,12 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
     queue = connect_queue(settings)
     keeper = Keeper(queue, meter)
     fetcher = connect_fetcher(settings, meter)
-    read = partial(parse_body, buckets=settings.buckets, most_records=settings.limit_message_records)
+    read = partial(
+        parse_body,
+        buckets=settings.buckets,
+        most_records=settings.limit_message_records,
+        namespace=settings.namespace,
+    )
 
     def pipeline() -> Pipeline:
         return Pipeline(
@@ -66,6 +73,24 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
             commit=commit(),
             meter=meter,
             file_deadline_s=settings.file_deadline_s,
+            park=settings.poison == "park",
         )
 
-    return Worker(queue, keeper, pipeline, settings.file_slots, meter)
+    return Worker(
+        queue,
+        keeper,
+        pipeline,
+        settings.file_slots,
+        meter,
+        held_messages=settings.held_messages,
+        canary=_canary(settings, meter),
+    )
+
+
+def _canary(settings: Settings, meter: Meter) -> CanaryThread | None:
+    if not settings.canary_s:
+        return None
+    address, connector = redis_connector(settings)
+    name = f"{os.getpid()}-{os.urandom(6).hex()}"
+    nodes = Nodes(address, connector, random.random)
+    return CanaryThread(Canary(nodes, settings.namespace.encode(), name, meter), settings.canary_s)

@@ -20,9 +20,11 @@ from fastfold.cli_see import census, inspect
 from fastfold.clihelp import HelpGroup
 from fastfold.config import SETTINGS, load
 from fastfold.dictionarycmd import dictionary
+from fastfold.dlqcmd import dlq
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable, UnknownForm
 from fastfold.exits import Exit, exit_table
 from fastfold.options import needs, setting_options
+from fastfold.replaycmd import replay
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
@@ -300,6 +302,8 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(replay)
+cli.add_command(dlq)
 cli.add_command(dictionary)
 
 

@@ -12,10 +12,14 @@ EXEC clears every WATCH of its connection, so a transaction begins only behind t
 packet 1 of the next may ride in the same packet, never earlier.  What leaves nothing to write still sends an
 empty MULTI and EXEC, to forget what it watched.
 
+All nodes are served side by side: each gets its packet before the reply of any is waited for.
+
 What can go wrong, and what is done:
 
 ===========================  =========================================================================
 EXEC answers nil             a conflict: wait with full jitter, start again at WATCH
+ASK or TRYAGAIN instead of   its slot is on the way to another node: start again at WATCH, after an ASK at
+a group's values or EXEC     that node, with ASKING before WATCH, before each GET and before MULTI
 any other error before the   the connection is closed, the topology asked for again, and what was in
 reply of EXEC                flight starts again at WATCH: the ledger tells whether EXEC was done
 NOPERM, NOAUTH, WRONGPASS    `ConfigError`: a person must act
@@ -24,23 +28,26 @@ or that we cannot read yet
 a write fails inside EXEC    `ParkError` at once: Redis rolls nothing back, so another try could lose or double
 ===========================  =========================================================================
 
-EXEC is never sent again by itself.
+EXEC is never sent again by itself.  An acknowledged EXEC may still be lost in a failover: `Committer.verify`
+tells whether it was.
 """
 
 from __future__ import annotations
 
 import random as _random
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Protocol
+from dataclasses import replace
 
 from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
+from fastfold.hold import Trace, Tracer, verify
 from fastfold.resp import REFUSALS, Node
+from fastfold.run import CommitResult, Counters, Counts, Lane, Run
 from fastfold.store import Command, Reply, ReplyError
-from fastfold.topology import Nodes
+from fastfold.text import escape
+from fastfold.topology import Nodes, parse_redirect
 from fastfold.transaction import (
+    Applied,
     CommitSettings,
     ErrorAnswer,
     Group,
@@ -56,94 +63,8 @@ __all__ = ["CommitResult", "CommitSettings", "Committer", "Counters", "Counts", 
 
 _MULTI: Command = (b"MULTI",)
 _EXEC: Command = (b"EXEC",)
-
-
-class Counts(Protocol):
-    """Where the committer counts, for instance `fastfold.metrics.Meter`."""
-
-    def add(self, name: str, amount: float = 1, label: str = "") -> None:
-        """Count something."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What a committer has met since it was made; anybody may read it.
-
-    Attributes
-    ----------
-    commits : int
-        Transactions acknowledged.
-    processes : int
-        States written by them.
-    conflicts : int
-        EXECs that answered nil.
-    retries : int
-        Faults after which work started again at WATCH.
-    reconnects : int
-        Connections given up after a fault.
-    moved : int
-        MOVED replies.
-    already_applied : int
-        Hosts whose ledger held all of their batch.
-    late : int
-        Hosts for which their batch came too late.
-    refused : int
-        Groups not written: corrupt or unknown value, identity clash, or a value too long.
-    """
-
-    commits: int = 0
-    processes: int = 0
-    conflicts: int = 0
-    retries: int = 0
-    reconnects: int = 0
-    moved: int = 0
-    already_applied: int = 0
-    late: int = 0
-    refused: int = 0
-
-    def since(self, before: Counters) -> Counters:
-        """The difference to an earlier copy."""
-        return Counters(*(getattr(self, one.name) - getattr(before, one.name) for one in fields(self)))
-
-
-@dataclass(frozen=True, slots=True)
-class CommitResult:
-    """What became of the hosts of one batch.
-
-    Attributes
-    ----------
-    hosts : int
-        Hosts written to.
-    already_applied : int
-        Hosts whose ledger already held all of the batch.
-    late : tuple of Late
-        Hosts for which the batch came too late: what of it was not applied before, is not applied.
-    conflicts, retries : int
-        Transactions that started again, because of another writer and because of a fault.
-    processes : int
-        Processes whose states were written.
-    """
-
-    hosts: int
-    already_applied: int
-    late: tuple[Late, ...]
-    conflicts: int
-    retries: int
-    processes: int
-
-
-@dataclass(slots=True)
-class _Run:
-    """One call of `Committer.commit`."""
-
-    batch: BatchId
-    deadline: float
-    pending: list[Group] = field(default_factory=list)
-    hosts: int = 0
-    late: list[Late] = field(default_factory=list)
-    refusal: ParkError | UnknownForm | None = None
-    faults: dict[Node | None, int] = field(default_factory=dict)
-    last: Unavailable | Conflict | None = None
+_ASKING: Command = (b"ASKING",)
+_REDIRECTS = ("ASK", "TRYAGAIN")
 
 
 class Committer:
@@ -156,7 +77,8 @@ class Committer:
     merge_group : MergeGroup
     settings : CommitSettings
     counts : Counts or None
-        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``.
+        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``; and ``hot_hosts`` as
+        they conflict.
     random, clock, sleep : callable
         For tests; `clock` is that of the deadlines.
 
@@ -193,6 +115,15 @@ class Committer:
         """Close all connections; a later commit opens new ones."""
         self._nodes.close()
 
+    @property
+    def hold_s(self) -> float:
+        """How long a batch is held before it is verified; 0 for not at all."""
+        return self._settings.hold_s if self._nodes.is_cluster else self._settings.hold_single_s
+
+    def verify(self, held: Sequence[Sequence[Trace]]) -> list[bool]:
+        """For the traces of each batch, whether all of it is known to be there still (`fastfold.hold`)."""
+        return verify(self._nodes, held, self._transactions.is_applied)
+
     def commit(self, deltas: Iterable[HostDeltas], batch: BatchId, deadline: float) -> CommitResult:
         """Apply the deltas of a batch, each host once, whatever has happened before.
 
@@ -223,7 +154,7 @@ class Committer:
             Redis refuses us.
         """
         before = replace(self.counters)
-        run = _Run(batch, deadline)
+        run = Run(batch, deadline, Tracer(batch))
         groups = (group for host in deltas for group in HostWork(host, self._settings.namespace).cut())
         try:
             while self._refill(run, groups):
@@ -244,6 +175,8 @@ class Committer:
             conflicts=met.conflicts,
             retries=met.retries,
             processes=met.processes,
+            tries=run.tries,
+            traces=run.tracer.traces() if self.hold_s else (),
         )
 
     def _tell(self, met: Counters) -> None:
@@ -254,7 +187,7 @@ class Committer:
 
     # The order of work
 
-    def _refill(self, run: _Run, groups: Iterator[Group]) -> bool:
+    def _refill(self, run: Run, groups: Iterator[Group]) -> bool:
         while len(run.pending) < self._settings.pending_groups:
             group = next(groups, None)
             if group is None:
@@ -262,8 +195,8 @@ class Committer:
             run.pending.append(group)
         return bool(run.pending)
 
-    def _advance(self, run: _Run) -> None:
-        """Serve what is ready, node after node; if nothing is, wait."""
+    def _advance(self, run: Run) -> None:
+        """Serve what is ready, all nodes side by side; if nothing is, wait."""
         now = self._clock()
         if now >= run.deadline:
             raise self._too_late(run)
@@ -280,37 +213,73 @@ class Committer:
         run.pending = [group for group in run.pending if group.ready_at > now]
         by_node: dict[Node | None, list[Group]] = {}
         for group in ready:
-            by_node.setdefault(self._nodes.node_of(group.host.slot), []).append(group)
-        for node, groups in by_node.items():
-            if node is None:
-                slot = groups[0].host.slot
-                self._postpone(run, None, Unavailable("Redis Cluster", f"no node serves slot {slot}"), groups)
-                run.pending += groups
-            else:
-                self._serve(run, node, deque(groups))
+            by_node.setdefault(group.ask or self._nodes.node_of(group.host.slot), []).append(group)
+        unserved = by_node.pop(None, None)
+        if unserved is not None:
+            slot = unserved[0].host.slot
+            self._postpone(run, None, Unavailable("Redis Cluster", f"no node serves slot {slot}"), unserved)
+            run.pending += unserved
+        lanes = [Lane(node, groups) for node, groups in by_node.items() if node is not None]
+        lanes = [lane for lane in lanes if self._step(run, lane, self._open)]
+        while lanes:
+            lanes = [lane for lane in lanes if self._step(run, lane, self._turn)]
 
-    def _serve(self, run: _Run, node: Node, waiting: deque[Group]) -> None:
-        """Transaction after transaction for one node; what fails is pending again."""
+    def _step(self, run: Run, lane: Lane, step: Callable[[Run, Lane], bool]) -> bool:
+        """Go on with a lane; ``False`` when it has ended, and what of it failed is pending again."""
         try:
-            connection = self._nodes.connection(node)
-            reads = waiting[0].reads()
-            connection.send(reads)
-            while reads:
-                group = waiting[0]
-                writes = self._decide(run, group, connection.read(len(reads)))
-                more = len(waiting) > 1 and self._clock() < run.deadline
-                reads = waiting[1].reads() if more else []
-                connection.send([_MULTI, *writes, _EXEC, *reads])
-                self._settle(run, node, group, connection.read(len(writes) + 2))
-                waiting.popleft()
-                run.faults.pop(node, None)
-            run.pending += waiting
+            if step(run, lane):
+                return True
         except (Unavailable, ErrorAnswer) as fault:
-            error = self._explain(node, fault)
-            self.counters.reconnects += self._nodes.drop(node)
-            left = [group for group in waiting if not group.done]
-            self._postpone(run, node, error, left)
-            run.pending += left
+            error = self._explain(lane.node, fault)
+            self.counters.reconnects += self._nodes.drop(lane.node)
+            self._postpone(run, lane.node, error, lane.left())
+        run.pending += lane.left()
+        return False
+
+    def _open(self, run: Run, lane: Lane) -> bool:
+        lane.connection = self._nodes.connection(lane.node)
+        lane.footprint = run.tracer.on(lane.node, self._nodes.generation(lane.node))
+        reads = self._reads(run, lane.waiting[0])
+        lane.reads = len(reads)
+        lane.connection.send(reads)
+        return True
+
+    def _turn(self, run: Run, lane: Lane) -> bool:
+        """Settle one group, decide the next, and send the end of that with the begin of the one after it."""
+        connection = lane.connection
+        if lane.writes:
+            self._settle(run, lane, connection.read(lane.writes))
+            lane.ending = None
+            if run.faults:
+                run.faults.pop(lane.node, None)
+        if not lane.reads:
+            return False
+        group = lane.waiting[0]
+        asked = group.ask is not None
+        replies = connection.read(lane.reads)
+        if asked:
+            refused = next((reply for reply in replies[::2] if isinstance(reply, ReplyError)), None)
+            if refused is not None:
+                raise ErrorAnswer(refused)
+            replies = replies[1::2]
+        writes = self._decide(run, lane, group, replies)
+        lane.waiting.popleft()
+        lane.ending = group if writes else None
+        writes = [_MULTI, *writes, _EXEC]
+        if asked and lane.ending is not None:
+            writes.insert(0, _ASKING)
+        lane.writes = len(writes)
+        more = lane.waiting and not self._nodes.stale and self._clock() < run.deadline
+        reads = self._reads(run, lane.waiting[0]) if more else []
+        lane.reads = len(reads)
+        connection.send(writes + reads)
+        return True
+
+    @staticmethod
+    def _reads(run: Run, group: Group) -> list[Command]:
+        run.tries = max(run.tries, 1 + group.conflicts)
+        reads = group.reads()
+        return reads if group.ask is None else [part for command in reads for part in (_ASKING, command)]
 
     def _explain(self, node: Node, fault: Unavailable | ErrorAnswer) -> Unavailable:
         if isinstance(fault, Unavailable):
@@ -322,16 +291,29 @@ class Committer:
             self._nodes.moved(node, fault.reply)
         return Unavailable(str(node), fault.reply.text)
 
-    def _postpone(self, run: _Run, node: Node | None, error: Unavailable, groups: Sequence[Group]) -> None:
+    def _postpone(self, run: Run, node: Node | None, error: Unavailable, groups: Sequence[Group]) -> None:
         self.counters.retries += 1
         self._nodes.stale = True
         run.last = error
         run.faults[node] = run.faults.get(node, 0) + 1
         ready_at = self._clock() + self._settings.fault_backoff.delay_s(run.faults[node], self._random)
         for group in groups:
+            group.ask = None
             group.ready_at = ready_at
 
-    def _too_late(self, run: _Run) -> Unavailable | Conflict:
+    def _redirect(self, run: Run, lane: Lane, group: Group, error: ReplyError) -> None:
+        """The slot of a group is moving: nothing is written of it, and the connection is as good as before."""
+        self.counters.redirects += 1
+        group.redirects += 1
+        found = parse_redirect(lane.node, error) if group.ask is None and error.code == "ASK" else None
+        group.ask = found[1] if found is not None else None
+        run.last = Unavailable(str(lane.node), error.text)
+        # Asked at once, and with a pause from the second time on: the two nodes may send us back and forth.
+        delay_s = self._settings.fault_backoff.delay_s(group.redirects, self._random) if group.redirects > 1 else 0.0
+        group.ready_at = self._clock() + delay_s
+        run.pending.append(group)
+
+    def _too_late(self, run: Run) -> Unavailable | Conflict:
         """Why the deadline passed: a fault, or other writers on a hot host, which is no outage."""
         error: Unavailable | Conflict
         if isinstance(run.last, Conflict):
@@ -346,11 +328,16 @@ class Committer:
 
     # One transaction
 
-    def _decide(self, run: _Run, group: Group, replies: list[Reply]) -> list[Command]:
-        """What to write; nothing when the group is done without."""
+    def _decide(self, run: Run, lane: Lane, group: Group, replies: list[Reply]) -> list[Command]:
+        """What to write; nothing when the group is done, or postponed, without."""
         host = group.host
         try:
             decision = self._transactions.decide(group, run.batch, replies)
+        except ErrorAnswer as answer:
+            if answer.reply.code not in _REDIRECTS:
+                raise
+            self._redirect(run, lane, group, answer.reply)
+            return []
         except (ParkError, UnknownForm) as error:
             self.counters.refused += 1
             host.refused = True
@@ -358,23 +345,29 @@ class Committer:
             if run.refusal is None or isinstance(error, UnknownForm):
                 run.refusal = error
         else:
+            if isinstance(decision, Write):
+                return decision.commands
             match decision:
-                case Write(commands):
-                    return commands
                 case Recut(bits) if bits != host.bits:
                     run.pending += host.cut(bits)
                 case Late():
                     host.late = decision
+                case Applied():
+                    lane.footprint.found(host.slot, group.entry)
         self._finish(run, group)
         return []
 
-    def _settle(self, run: _Run, node: Node, group: Group, answer: list[Reply]) -> None:
+    def _settle(self, run: Run, lane: Lane, answer: list[Reply]) -> None:
         """Note what the replies to packet 2 say."""
-        done = answer[-1]
+        group, node, done = lane.ending, lane.node, answer[-1]
         # The first error is the cause; EXECABORT, the last, only says that there was one.
-        for reply in answer:
-            if isinstance(reply, ReplyError):
-                raise ErrorAnswer(reply)
+        error = next((reply for reply in answer if isinstance(reply, ReplyError)), None)
+        if error is not None:
+            if group is None or error.code not in _REDIRECTS:
+                raise ErrorAnswer(error)
+            # Nothing is written, and nothing watched any more.
+            self._redirect(run, lane, group, error)
+            return
         for reply in done if isinstance(done, list) else ():
             if isinstance(reply, ReplyError):
                 if reply.code in REFUSALS:
@@ -382,22 +375,29 @@ class Committer:
                 # Redis rolls nothing back, so the ledger may stand without its states, or they without it:
                 # another try could lose or double.
                 raise ParkError(f"{node}: a write inside EXEC failed: {reply.text}")
-        if group.done:
+        if group is None:
             return
         if done is None:
-            self.counters.conflicts += 1
-            group.conflicts += 1
-            run.last = Conflict(f"host {group.host.deltas.host!r}: EXEC answered nil {group.conflicts} times")
-            delay_s = self._settings.conflict_backoff.delay_s(group.conflicts, self._random)
-            group.ready_at = self._clock() + delay_s
-            run.pending.append(group)
+            self._conflict(run, group)
             return
         self.counters.commits += 1
         self.counters.processes += len(group.keys)
         group.host.written = True
+        lane.footprint.wrote(group.host.slot, group.entry)
         self._finish(run, group)
 
-    def _finish(self, run: _Run, group: Group) -> None:
+    def _conflict(self, run: Run, group: Group) -> None:
+        """Another writer was quicker: after a while again."""
+        self.counters.conflicts += 1
+        group.conflicts += 1
+        host = group.host.deltas.host
+        run.last = Conflict(f"host {host!r}: EXEC answered nil {group.conflicts} times")
+        if self._counts is not None:
+            self._counts.add("hot_hosts", 1, escape(host))
+        group.ready_at = self._clock() + self._settings.conflict_backoff.delay_s(group.conflicts, self._random)
+        run.pending.append(group)
+
+    def _finish(self, run: Run, group: Group) -> None:
         """A group is done; with the last of its host, see what became of the host."""
         group.done = True
         host = group.host

@@ -79,6 +79,8 @@ class Setting:
         URL schemes allowed, where the value is a URL.
     without : str
         Characters that a text may not hold.
+    digits : int
+        How many digits a text consists of, where it is such a number; 0: any text.
     """
 
     name: str
@@ -92,6 +94,7 @@ class Setting:
     choices: tuple[str, ...] = ()
     schemes: tuple[str, ...] = ()
     without: str = ""
+    digits: int = 0
 
     @property
     def flag(self) -> str:
@@ -112,6 +115,8 @@ class Setting:
             return " or ".join(self.choices)
         if self.schemes:
             return " or ".join(f"{scheme}://..." for scheme in self.schemes)
+        if self.digits:
+            return f"{self.digits} digits"
         return ""
 
     def parse(self, raw: object) -> Any:
@@ -142,6 +147,8 @@ class Setting:
             return f"{value!r} is not {self.allowed}"
         elif self.schemes and value:
             return self._url_fault(value)
+        elif self.digits and value and not (value.isascii() and value.isdigit() and len(value) == self.digits):
+            return f"{value!r} is not {self.allowed}"
         elif any(character in value for character in self.without):
             return f"{value!r} holds one of {' '.join(self.without)}"
         return None
@@ -199,6 +206,18 @@ class Settings:
         schemes=("https", "http"),
     )
     region: str = _setting("", "queue", "AWS region; empty: as the AWS environment and profile say")
+    bucket_owner: str = _setting(
+        "",
+        "queue",
+        "AWS account that must own the buckets, 12 digits; S3 refuses the others; empty: not asked",
+        digits=12,
+    )
+    poison: str = _setting(
+        "park",
+        "queue",
+        "a message that cannot be applied is parked with the reason, or left to the redrive policy of the queue",
+        choices=("park", "redrive"),
+    )
     endpoint_url: str = _setting(
         "", "queue", "endpoint of S3 and SQS instead of those of AWS, for tests", schemes=("https", "http")
     )
@@ -231,6 +250,24 @@ class Settings:
         least=1,
         most=365 * 86_400,
     )
+    hold_s: float = _setting(
+        30.0,
+        "redis",
+        "on a Redis Cluster, how long a message is held after its commit, which is then verified: at least twice"
+        " cluster-node-timeout; 0: deleted at once, what a failover loses is lost",
+        least=0.0,
+        most=3600.0,
+    )
+    hold_single_s: float = _setting(
+        0.0, "redis", "the same on a single Redis; 0 where it has no replica to fail over to", least=0.0, most=3600.0
+    )
+    canary_s: float = _setting(
+        1.0,
+        "redis",
+        "time between two writes of the counter by which a worker sees that a node has lost data; 0: none",
+        least=0.0,
+        most=3600.0,
+    )
     dictionary: int = _setting(1, "redis", "dictionary that states are written with; 0: none", least=0, most=255)
     dictionary_folder: str = _setting(
         "", "redis", "folder of dictionaries (<id>.ffdict) to read with, besides those of fastfold; empty: none"
@@ -238,12 +275,19 @@ class Settings:
     state_version: int = _setting(
         2, "redis", "format that states are written in; 1 while workers that do not know 2 still run", least=1, most=2
     )
-    zstd_level: int = _setting(5, "redis", "zstd level of states", least=1, most=19)
+    zstd_level: int = _setting(3, "redis", "zstd level of states", least=1, most=19)
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
 
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)
+    held_messages: int = _setting(
+        1000,
+        "pod",
+        "messages held for verification in one worker process; at that many it receives no more",
+        least=1,
+        most=100_000,
+    )
     file_deadline_s: float = _setting(
         300.0, "pod", "longest work on one file, retries included", least=1.0, most=36_000.0
     )
@@ -291,7 +335,12 @@ SETTINGS: tuple[Setting, ...] = tuple(_describe())
 """Every setting, by group in the order of the documentation."""
 
 
-def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collection[str] = tuple(GROUPS)) -> Settings:
+def load(
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    groups: Collection[str] = tuple(GROUPS),
+    names: Collection[str] | None = None,
+) -> Settings:
     """Settings from flags, environment and defaults, in this order.
 
     Parameters
@@ -302,6 +351,8 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collec
         The environment; an empty text is as good as none.
     groups : collection of str
         Groups that the command uses: what these require must be there, others are not read.
+    names : collection of str, optional
+        Only these settings of the groups.
 
     Returns
     -------
@@ -315,7 +366,7 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str], groups: Collec
     values: dict[str, Any] = {}
     faults: list[str] = []
     for setting in SETTINGS:
-        if setting.group not in groups:
+        if setting.group not in groups or (names is not None and setting.name not in names):
             continue
         raw = flags.get(setting.name)
         if raw is None:

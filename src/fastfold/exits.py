@@ -29,9 +29,9 @@ _MEANINGS = {
     Exit.SETUP: "a setting, schema or fold definition is wrong, or an extra is not installed",
     Exit.REDIS: "Redis cannot be reached",
     Exit.SQS: "SQS or S3 cannot be reached",
-    Exit.NOT_FOUND: "nothing is stored under that host, process or key",
+    Exit.NOT_FOUND: "nothing was found: no such host, process, key, object or message",
     Exit.CORRUPT: "a value in Redis is not one of ours, damaged, or of a version or dictionary not known here",
-    Exit.FAILED: "a child process died, or did not do its work in time",
+    Exit.FAILED: "not all was done: a child process died or was too slow, or a message could not be moved",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 

@@ -21,17 +21,19 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
+from fastfold.clients import make_client
 from fastfold.config import Settings
-from fastfold.errors import ConfigError, Missing, Reject, Unavailable
+from fastfold.errors import Missing, Reject, Unavailable
 from fastfold.metrics import Meter
 from fastfold.notification import ObjectRef
 from fastfold.retry import Backoff, BackoffPolicy
 
 __all__ = ["Fetched", "Fetcher", "S3Client", "connect_fetcher"]
+
+NULL_VERSION = "null"
+"""Version id of what was written while the bucket kept no versions; what lies under it may be replaced."""
 
 MISSING_TRIES = 3
 """Tries of an object that is not there or may not be read, before it is given up."""
@@ -42,9 +44,7 @@ PIECE_BYTES = 1 << 20
 POLICY = BackoffPolicy(base_s=0.2, cap_s=10.0)
 """Waits between tries."""
 
-_CONNECT_TIMEOUT_S = 2.0
 _READ_TIMEOUT_S = 10.0
-_REQUEST_TRIES = 3
 _MS_PER_SECOND = 1000
 
 _REPLACED = 412
@@ -81,7 +81,7 @@ class Fetched:
     body : memoryview
         Read-only.
     etag, version_id : str
-        Of the reply; the version id is empty in a bucket without versions.
+        Of the reply; the version id is empty for what was written while the bucket kept no versions.
     last_modified_ms : int
         Milliseconds since 1970 UTC.
     """
@@ -101,6 +101,8 @@ class Fetcher:
     file_bytes : int
         Largest object.
     meter : Meter
+    owner : str
+        Account that must own the bucket; empty: not asked for.
     clock, sleep : callable
         Seconds.
     """
@@ -111,6 +113,7 @@ class Fetcher:
         file_bytes: int,
         meter: Meter,
         *,
+        owner: str = "",
         policy: BackoffPolicy = POLICY,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
@@ -118,6 +121,7 @@ class Fetcher:
         self._client = client
         self._file_bytes = file_bytes
         self._meter = meter
+        self._owner = owner
         self._policy = policy
         self._clock = clock
         self._sleep = sleep
@@ -168,8 +172,10 @@ class Fetcher:
         request = {"Bucket": ref.bucket, "Key": ref.key}
         if ref.version_id:
             request["VersionId"] = ref.version_id
-        elif ref.etag:
+        if ref.etag and ref.version_id in ("", NULL_VERSION):
             request["IfMatch"] = ref.etag
+        if self._owner:
+            request["ExpectedBucketOwner"] = self._owner
         reply = self._client.get_object(**request)
         # Not the body's own context manager: that one gives the socket without botocore's errors.
         with closing(reply["Body"]) as stream:
@@ -177,7 +183,7 @@ class Fetcher:
         return Fetched(
             body=memoryview(body).toreadonly(),
             etag=reply["ETag"].strip('"'),
-            version_id=reply.get("VersionId") or "",
+            version_id=_identity(reply.get("VersionId") or ""),
             last_modified_ms=round(reply["LastModified"].timestamp() * _MS_PER_SECOND),
         )
 
@@ -203,6 +209,11 @@ class _CutError(Exception):
     """A body that is not as long as its reply said."""
 
 
+def _identity(version_id: str) -> str:
+    # Turning versions on must not give an object that is there another identity: it would count twice.
+    return "" if version_id == NULL_VERSION else version_id
+
+
 def _is_of_object(error: ClientError, status: int) -> bool:
     code = error.response.get("Error", {}).get("Code", "")
     return 400 <= status < 500 and status != _THROTTLED and code not in _CREDENTIALS and code not in _SLOW
@@ -216,16 +227,5 @@ def connect_fetcher(settings: Settings, meter: Meter) -> Fetcher:
     ConfigError
         If the settings of AWS do not hold together.
     """
-    config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=_READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": _REQUEST_TRIES},
-        max_pool_connections=settings.file_slots,
-    )
-    try:
-        client: S3Client = boto3.client(
-            "s3", region_name=settings.region or None, endpoint_url=settings.endpoint_url or None, config=config
-        )
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"S3 client: {error}") from None
-    return Fetcher(client, settings.limits.file_bytes, meter)
+    client = make_client(settings, "s3", reply_timeout_s=_READ_TIMEOUT_S, connections=settings.file_slots)
+    return Fetcher(client, settings.limits.file_bytes, meter, owner=settings.bucket_owner)

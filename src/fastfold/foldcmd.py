@@ -173,7 +173,7 @@ def _print_tables(states: Iterable[State], output: BinaryIO) -> None:
 
 
 def _write_parquet(definition: FoldDefinition, merged: dict[_Identity, bytes], output: BinaryIO) -> None:
-    from fastfold.library import States
+    from fastfold.api import States
     from fastfold.parquet import write
 
     try:

@@ -128,7 +128,7 @@ class Engine:
         return self._gatherers[schema]
 
     def _recognise(self, data: Content, called: str) -> str:
-        from fastfold.library import detect_schema
+        from fastfold.api import detect_schema
 
         try:
             return detect_schema(data, limits=self._limits)

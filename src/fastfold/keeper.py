@@ -5,7 +5,6 @@ The keeper hides it again at half of that time until it is done or handed back::
 
     hold --> held --+--> finish     --> done --> deleted, with others in one request
                     +--> hand_back  --> visible to others
-                    +--> release    (parked: deleted already)
 """
 
 from __future__ import annotations
@@ -82,6 +81,11 @@ class Keeper:
         """The messages that are held and not done."""
         with self._changed:
             return list(self._held.values())
+
+    def count(self) -> int:
+        """How many messages are held and not done."""
+        with self._changed:
+            return len(self._held)
 
     def close(self, timeout_s: float) -> None:
         """Delete what is done, hand back what is held, and end the thread."""

@@ -29,11 +29,17 @@ LABELS = 64
 OTHER = "other"
 """The label value that takes what comes after the first `LABELS`."""
 
+TOP = 16
+"""How many label values a metric of the kind ``top`` keeps: those with the most."""
+
 _PREFIX = "fastfold_"
 
 
 class Metric(NamedTuple):
-    """Kind (``counter``, ``gauge`` or ``histogram``), help and label of a metric."""
+    """Kind (``counter``, ``gauge``, ``histogram`` or ``top``), help and label of a metric.
+
+    A ``top`` counts by a label of any number of values, and keeps only those with the most.
+    """
 
     kind: str
     help: str
@@ -54,14 +60,19 @@ METRICS: dict[str, Metric] = {
     "rejects": Metric("counter", "Files rejected, by reason", "reason"),
     "limit_hits": Metric("counter", "Files rejected for a limit, by reason", "reason"),
     "parked": Metric("counter", "Messages sent to the dead-letter queue, by class of error", "class"),
+    "left": Metric("counter", "Receives of messages left to the queue's redrive policy, by class of error", "class"),
     "conflicts": Metric("counter", "Transactions that another writer forced to start again"),
+    "hot_hosts": Metric("top", "Conflicts of the hosts that have the most of them", "host"),
     "retries": Metric("counter", "Tries after a fault that may pass, by stage", "stage"),
     "already_applied": Metric("counter", "Hosts of batches whose ledger already held the batch"),
     "late": Metric("counter", "Hosts of batches refused as older than the window of the ledger"),
     "heartbeats_failed": Metric("counter", "Messages whose visibility could not be extended"),
     "deletes_failed": Metric("counter", "Messages done that could not be deleted, and will come again"),
     "restarts": Metric("counter", "Workers started again after a crash"),
-    "in_flight": Metric("gauge", "Messages held by workers"),
+    "in_flight": Metric("gauge", "Messages whose files are in work"),
+    "held": Metric("gauge", "Messages whose files are committed, and wait to be verified"),
+    "verified": Metric("counter", "Messages whose commits were looked for after the hold, by outcome", "outcome"),
+    "rollbacks": Metric("counter", "Nodes of Redis that came back without what they had acknowledged, by how", "how"),
     "paused": Metric("gauge", "Workers that do not receive because a server is down"),
     "workers": Metric("gauge", "Worker processes alive"),
     "stage_seconds": Metric("histogram", "Time in a stage", "stage"),
@@ -113,7 +124,10 @@ class Meter:
         """Add to a counter or gauge."""
         with self._lock:
             key = self._key(name, label)
-            self._now.values[key] = self._now.values.get(key, 0) + amount
+            before = self._now.values.get(key)
+            if before is None:
+                before = self._make_room(name) if METRICS[name].kind == "top" else 0
+            self._now.values[key] = before + amount
 
     def set(self, name: str, value: float) -> None:
         """Set a gauge."""
@@ -140,9 +154,23 @@ class Meter:
             copy.add(self._now)
         return copy
 
+    def _make_room(self, name: str) -> float:
+        """What a new label of a ``top`` begins with: the least of those kept, whose place it takes.
+
+        So no label that has many is ever missing; one that has few may be shown with too many (Space-Saving).
+        """
+        kept = [item for item in self._now.values.items() if item[0][0] == name]
+        if len(kept) < TOP:
+            return 0
+        key, least = min(kept, key=lambda item: item[1])
+        del self._now.values[key]
+        return least
+
     def _key(self, name: str, label: str) -> _Key:
         if not METRICS[name].label:
             return (name, "")
+        if METRICS[name].kind == "top":
+            return (name, label)
         seen = self._labels.setdefault(name, set())
         if label not in seen:
             if len(seen) >= LABELS:
@@ -202,6 +230,8 @@ class Collector:
             family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             plain = family(_PREFIX + name, metric.help, labels=labels)
             found = _of(snapshot.values, name)
+            if metric.kind == "top":
+                found = sorted(found, key=lambda item: -item[1])[:TOP]
             if not found and not labels:
                 found = [((name, ""), 0)]
             for (_, label), value in found:

@@ -8,6 +8,9 @@ Bodies that are understood, all on one queue::
 
 A body is untrusted input.  It may only name a bucket, a key, a version and an ETag; region,
 endpoint and owner in it are not looked at.  Everything else is refused with `ParkError`.
+
+`fastfold.replay` writes bodies of the first form.  One that is to rebuild another key space says so in a
+member of its own, ``"FastfoldNamespace": "<namespace>"``, and is refused by workers of any other.
 """
 
 from __future__ import annotations
@@ -23,9 +26,12 @@ import msgspec
 
 from fastfold.errors import NotAllowed, ParkError
 
-__all__ = ["ANY_BUCKET", "Notification", "ObjectRef", "parse_body"]
+__all__ = ["ANY_BUCKET", "NAMESPACE_MEMBER", "Notification", "ObjectRef", "parse_body"]
 
 _T = TypeVar("_T")
+
+NAMESPACE_MEMBER = "FastfoldNamespace"
+"""Member of a body that only a worker of this namespace may apply."""
 
 ANY_BUCKET = "*"
 """In the list of allowed buckets: any name that is a bucket's."""
@@ -103,6 +109,7 @@ class _Record(msgspec.Struct, rename="camel"):
 
 class _Event(msgspec.Struct):
     records: list[_Record] = msgspec.field(name="Records")
+    namespace: str | None = msgspec.field(name=NAMESPACE_MEMBER, default=None)
 
 
 class _Envelope(msgspec.Struct, rename="pascal"):
@@ -114,7 +121,7 @@ class _Envelope(msgspec.Struct, rename="pascal"):
     message: str | None = None
 
 
-def parse_body(body: str, buckets: Collection[str], most_records: int) -> Notification:
+def parse_body(body: str, buckets: Collection[str], most_records: int, namespace: str = "") -> Notification:
     """The objects that a message names.
 
     Parameters
@@ -125,13 +132,15 @@ def parse_body(body: str, buckets: Collection[str], most_records: int) -> Notifi
         Buckets that may be named; `ANY_BUCKET` allows any.
     most_records : int
         Most objects in one message.
+    namespace : str
+        Of the worker that asks.
 
     Raises
     ------
     ParkError
         If the body is none of those this module knows.
     NotAllowed
-        If it names a bucket that is not allowed, or comes from another service.
+        If it names a bucket that is not allowed, comes from another service, or is for another namespace.
     """
     envelope = _decode(body, _Envelope)
     if envelope.type is not None:
@@ -142,7 +151,10 @@ def parse_body(body: str, buckets: Collection[str], most_records: int) -> Notifi
         body = envelope.message
         envelope = _decode(body, _Envelope)
     if envelope.records:
-        return _objects(_decode(body, _Event).records, buckets, most_records)
+        event = _decode(body, _Event)
+        if event.namespace is not None and event.namespace != namespace:
+            raise NotAllowed(f"message is for namespace {event.namespace!r}, this worker keeps {namespace!r}")
+        return _objects(event.records, buckets, most_records)
     if envelope.event == "s3:TestEvent":
         return Notification(skipped={"test_event": 1})
     raise ParkError("message is no S3 notification: no member Records")

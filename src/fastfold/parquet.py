@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pyarrow
 from pyarrow import parquet
 
-from fastfold.library import States
+from fastfold.api import States
 
 __all__ = ["write"]
 

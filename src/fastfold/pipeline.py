@@ -2,11 +2,14 @@
 
 ::
 
-    message -> objects -> fetch -> fold -> commit -> next object ... -> delete
-                            |        |        |
-                            +--------+--------+--> ParkError: the message is parked, with the reason
-                            +-----------------+--> RetryError: the message is handed back
+    message -> objects -> fetch -> fold -> commit -> next object ... -> hold -> verify -> delete
+                            |        |        |                                   |
+                            +--------+--------+--> ParkError: parked with its reason, where else deleted,
+                            |        |        |    or left to the redrive policy of its queue
+                            +--------+--------+--> RetryError: handed back <------+ not known to be there
 
+
+A message is held only where a commit could be lost although it was acknowledged (`fastfold.hold`).
 Nothing is written before the last byte of a file is read and checked: `fold` returns only then.  A
 file at fault does not keep the other files of its message from being committed; a second delivery
 of these finds their ledgers.
@@ -16,12 +19,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
 
 from fastfold.errors import Late, ParkError, Reject
 from fastfold.fetch import Fetched
+from fastfold.hold import Trace
 from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
 from fastfold.notification import Notification, ObjectRef
@@ -54,6 +59,10 @@ class CommitResult(Protocol):
     def late(self) -> Sequence[Late]:
         """Hosts for which the batch came too late."""
 
+    @property
+    def traces(self) -> Sequence[Trace]:
+        """What is to be verified after the hold."""
+
 
 class Fetch(Protocol):
     """`fastfold.fetch.Fetcher`."""
@@ -65,8 +74,15 @@ class Fetch(Protocol):
 class Commit(Protocol):
     """`fastfold.commit.Committer`."""
 
+    @property
+    def hold_s(self) -> float:
+        """How long a batch is held before it is verified."""
+
     def commit(self, deltas: Deltas, batch: BatchId, deadline: float) -> CommitResult:
         """Apply the deltas of a batch."""
+
+    def verify(self, held: Sequence[Sequence[Trace]]) -> list[bool]:
+        """For the traces of each message, whether all of it is known to be there still."""
 
     def close(self) -> None:
         """Close the connections."""
@@ -81,6 +97,15 @@ class Fault(NamedTuple):
 
     error: ParkError
     file: str | None
+
+
+class Held(NamedTuple):
+    """A message that is committed and waits to be verified."""
+
+    due: float
+    message: Message
+    faults: list[Fault]
+    traces: list[Trace]
 
 
 class Pipeline:
@@ -98,6 +123,9 @@ class Pipeline:
     meter : Meter
     file_deadline_s : float
         Longest work on one object.
+    park : bool
+        Whether messages that cannot be applied are parked; else they are left in the queue, whose redrive policy
+        moves them after so many receives.
     clock : callable
         Seconds.
     """
@@ -113,6 +141,7 @@ class Pipeline:
         commit: Commit,
         meter: Meter,
         file_deadline_s: float,
+        park: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._queue = queue
@@ -123,10 +152,12 @@ class Pipeline:
         self._commit = commit
         self._meter = meter
         self._file_deadline_s = file_deadline_s
+        self._park = park
         self._clock = clock
+        self._held: deque[Held] = deque()
 
     def handle(self, message: Message) -> None:
-        """Apply a message and delete it, or park it.
+        """Apply a message; then hold it, or end it at once if nothing of it could be lost.
 
         Raises
         ------
@@ -135,31 +166,85 @@ class Pipeline:
         StopError
             If no message can be applied.
         """
+        traces: list[Trace] = []
         with self._timed("message"):
             try:
-                faults = self._apply(self._read(message.body))
+                faults = self._apply(self._read(message.body), traces)
             except ParkError as error:
                 faults = [Fault(error, None)]
-            if faults:
-                self._park(message, faults)
+        if traces:
+            self._held.append(Held(self._clock() + self._commit.hold_s, message, faults, traces))
+            self._meter.add("held", 1)
+        else:
+            self._end(message, faults)
+
+    def pause_s(self) -> float | None:
+        """Seconds until a message is to be verified; ``None`` if none is held."""
+        return max(0.0, self._held[0].due - self._clock()) if self._held else None
+
+    def verify(self) -> list[Message]:
+        """End the messages whose hold is over; those that are not known to be committed still are given back.
+
+        Raises
+        ------
+        RetryError
+            If one could not be parked now; it still is held.
+        """
+        now = self._clock()
+        due = [held for held in self._held if held.due <= now]
+        if not due:
+            return []
+        there = self._commit.verify([held.traces for held in due])
+        for held in (held for held, is_there in zip(due, there, strict=True) if is_there):
+            self._end(held.message, held.faults)
+            self._let_go(held)
+            self._meter.add("verified", label="there")
+        # Only now: had one above not been parked, these must still be held.
+        doubtful = [held for held, is_there in zip(due, there, strict=True) if not is_there]
+        for held in doubtful:
+            self._let_go(held)
+        self._meter.add("verified", len(doubtful), "in doubt")
+        return [held.message for held in doubtful]
+
+    def let_go(self, after: float = float("-inf")) -> list[Message]:
+        """Hold no longer what is due after that time, on the clock."""
+        late = [held for held in self._held if held.due > after]
+        for held in late:
+            self._let_go(held)
+        return [held.message for held in late]
+
+    def _let_go(self, held: Held) -> None:
+        self._held.remove(held)
+        self._meter.add("held", -1)
+
+    def _end(self, message: Message, faults: Sequence[Fault]) -> None:
+        if not faults:
             self._keeper.finish(message)
-            self._meter.add("messages", label="parked" if faults else "done")
+            self._meter.add("messages", label="done")
+        elif self._park:
+            self._queue.park(message, faults[0].error, faults[0].file)
+            self._keeper.finish(message)
+            self._tell(faults, "parked")
+        else:
+            # Hidden as long as a message whose worker died: sooner, its receives would be used up in a moment.
+            self._keeper.hand_back([message], self._queue.visibility_s)
+            self._tell(faults, "left")
 
     def close(self) -> None:
         """Close what only this pipeline uses."""
         self._commit.close()
 
-    def _apply(self, notification: Notification) -> list[Fault]:
+    def _apply(self, notification: Notification, traces: list[Trace]) -> list[Fault]:
         self._meter.add_all("skipped", notification.skipped)
         faults: list[Fault] = []
         for ref in notification.objects:
             try:
-                faults += [Fault(late, ref.name) for late in self._apply_object(ref)]
+                faults += [Fault(late, ref.name) for late in self._apply_object(ref, traces)]
             except ParkError as error:
                 faults.append(Fault(error, ref.name))
         return faults
 
-    def _apply_object(self, ref: ObjectRef) -> Sequence[Late]:
+    def _apply_object(self, ref: ObjectRef, traces: list[Trace]) -> Sequence[Late]:
         deadline = self._clock() + self._file_deadline_s
         with self._timed("fetch"):
             fetched = self._fetch.fetch(ref, deadline)
@@ -173,18 +258,19 @@ class Pipeline:
         with self._timed("commit"):
             result = self._commit.commit(deltas, batch, deadline)
         self._count(deltas, result)
+        traces += result.traces
         return result.late
 
-    def _park(self, message: Message, faults: Sequence[Fault]) -> None:
-        first = faults[0]
-        self._queue.park(message, first.error, first.file)
-        self._meter.add("parked", label=type(first.error).__name__)
+    def _tell(self, faults: Sequence[Fault], outcome: str) -> None:
+        """Count and log why a message could not be applied."""
+        self._meter.add("messages", label=outcome)
+        self._meter.add(outcome, label=type(faults[0].error).__name__)
         for error, file in faults:
             if isinstance(error, Reject):
                 self._meter.add("rejects", label=error.reason)
                 if error.limit is not None:
                     self._meter.add("limit_hits", label=error.reason)
-            log.warning("parked: %s: %s", escape(file or "message"), escape(str(error)))
+            log.warning("%s: %s: %s", outcome, escape(file or "message"), escape(str(error)))
 
     def _count(self, deltas: Deltas, result: CommitResult) -> None:
         counts = deltas.counts

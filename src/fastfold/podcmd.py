@@ -32,6 +32,8 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
         namespace=settings.namespace.encode(),
         state_ttl_s=definition.ttl_s or settings.state_ttl_s,
         ledger_window_s=settings.ledger_window_s,
+        hold_s=settings.hold_s,
+        hold_single_s=settings.hold_single_s,
         form=_value_form(settings),
     )
     merge = partial(merge_group, plan, version=settings.state_version)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import hiredis
 
+from fastfold._core import pack_commands
 from fastfold.errors import ConfigError, Unavailable
 from fastfold.store import Command, Reply, ReplyError
 
@@ -30,6 +32,8 @@ _DEFAULT_PORT = 6379
 _RECEIVE_BYTES = 64 << 10
 _CLUSTER_MODES = ("auto", "yes", "no")
 _MISSING = object()
+# What a wait that was too long is told as: by the kernel, and by OpenSSL on top of it.
+_LATE = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 # What a server says of AUTH without a password of its own, and of a database that it lacks.
 _REFUSED_SETUP = ("ERR AUTH", "ERR Client sent AUTH", "ERR DB index", "ERR SELECT", "ERR invalid DB index")
 
@@ -244,6 +248,14 @@ def _tls_context(settings: ConnectSettings) -> ssl.SSLContext:
     return context
 
 
+def _limit_waits(stream: socket.socket, timeout_s: float) -> None:
+    seconds, rest = divmod(timeout_s, 1)
+    limit = struct.pack("@ll", int(seconds), int(rest * 1e6))
+    stream.settimeout(None)
+    for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+        stream.setsockopt(socket.SOL_SOCKET, option, limit)
+
+
 class RespConnection:
     """One connection, with RESP2 on it.
 
@@ -257,6 +269,8 @@ class RespConnection:
     """
 
     def __init__(self, stream: socket.socket, server: str, settings: ConnectSettings) -> None:
+        # Told to the kernel once, and not to Python, which would ask before each call whether it can be done.
+        _limit_waits(stream, settings.timeout_s)
         self._stream = stream
         self._server = server
         self._timeout_s = settings.timeout_s
@@ -270,10 +284,11 @@ class RespConnection:
         """Send commands in one packet."""
         if not commands:
             return
-        packet = b"".join([hiredis.pack_command(command) for command in commands])  # type: ignore[arg-type]
+        packet = pack_commands(commands)
         try:
-            self._stream.settimeout(self._timeout_s)
             self._stream.sendall(packet)
+        except _LATE as error:
+            raise self._broken("send: timed out") from error
         except OSError as error:
             raise self._broken(f"send: {error}") from error
 
@@ -288,32 +303,30 @@ class RespConnection:
         """
         replies: list[Reply] = []
         deadline = time.monotonic() + self._timeout_s
-        while len(replies) < count:
-            reply = self._next_reply()
-            if reply is _MISSING:
-                self._receive(deadline)
-                continue
-            self._unread_bytes = 0
-            replies.append(reply)  # type: ignore[arg-type]
+        gets = self._reader.gets
+        try:
+            while len(replies) < count:
+                reply = gets()
+                if reply is _MISSING:
+                    self._receive(deadline)
+                    continue
+                self._unread_bytes = 0
+                replies.append(reply)
+        except hiredis.ProtocolError as error:
+            raise self._broken(f"not RESP: {error}") from error
         return replies
 
     def close(self) -> None:
         """Close; a second time does nothing."""
         self._stream.close()
 
-    def _next_reply(self) -> object:
-        try:
-            return self._reader.gets()
-        except hiredis.ProtocolError as error:
-            raise self._broken(f"not RESP: {error}") from error
-
     def _receive(self, deadline: float) -> None:
         if self._unread_bytes > self._reply_bytes:
             raise self._broken(f"reply too long, limit {self._reply_bytes} bytes")
         try:
-            # Never 0: that would make the socket non-blocking.
-            self._stream.settimeout(max(deadline - time.monotonic(), 1e-3))
             received_bytes = self._stream.recv_into(self._buffer)
+        except _LATE as error:
+            raise self._broken("receive: timed out") from error
         except OSError as error:
             raise self._broken(f"receive: {error}") from error
         if not received_bytes:

@@ -1,32 +1,21 @@
 """The queue: receive messages, hide them longer, delete them, hand them back or park them.
 
 A message that cannot be applied is parked: it is sent to the dead-letter queue with the reason as
-attributes, and deleted only after that has succeeded.  The attributes of a parked message::
-
-    Reason       what is wrong, in at most 256 characters, control characters escaped
-    ErrorType    class of the error
-    SourceQueue  URL of the queue it came from
-    File         the object at fault, where one is known
-    Line, Offset the place in it, where known (`fastfold.errors.Reject` says what they count)
+attributes (`fastfold.parking`), and deleted only after that has succeeded.
 
 Every batch request may fail for some entries and still answer 200: each reply's `Failed` is read.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
+from fastfold.clients import find_dead_letter_url, make_client, translated
 from fastfold.config import Settings
-from fastfold.errors import ConfigError, Reject, Unavailable
-from fastfold.text import escape
+from fastfold.errors import ConfigError
+from fastfold.parking import reasons_of
 
 __all__ = ["BATCH_MESSAGES", "Message", "Queue", "SqsClient", "connect_queue"]
 
@@ -36,14 +25,7 @@ BATCH_MESSAGES = 10
 ATTRIBUTES = 10
 """Most attributes of a message."""
 
-REASON_CHARACTERS = 256
-"""Longest text of a reason."""
-
-_CONNECT_TIMEOUT_S = 2.0
 _REPLY_TIMEOUT_S = 5.0
-_REQUEST_TRIES = 3
-
-_NO_QUEUE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
 _SERVER = "SQS"
 
 
@@ -113,7 +95,7 @@ class Queue:
         ------
         Unavailable
         """
-        with _translated():
+        with translated(_SERVER):
             reply = self._receiver.receive_message(
                 QueueUrl=self._url,
                 MaxNumberOfMessages=min(most, BATCH_MESSAGES),
@@ -136,7 +118,7 @@ class Queue:
         failed: list[Message] = []
         for batch in _batches(messages):
             entries = [{"Id": str(index), "ReceiptHandle": message.receipt} for index, message in enumerate(batch)]
-            with _translated():
+            with translated(_SERVER):
                 reply = self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
             failed += _failed(reply, batch)
         return failed
@@ -154,7 +136,7 @@ class Queue:
                 {"Id": str(index), "ReceiptHandle": message.receipt, "VisibilityTimeout": hidden_s}
                 for index, message in enumerate(batch)
             ]
-            with _translated():
+            with translated(_SERVER):
                 reply = self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)
             failed += _failed(reply, batch)
         return failed
@@ -174,10 +156,10 @@ class Queue:
         ------
         Unavailable
         """
-        reasons = _reasons(error, file, self._url)
+        reasons = reasons_of(error, file, self._url)
         kept = [(name, value) for name, value in sorted(message.attributes.items()) if name not in reasons]
         attributes = dict(kept[: ATTRIBUTES - len(reasons)]) | reasons
-        with _translated():
+        with translated(_SERVER):
             self._client.send_message(
                 QueueUrl=self._dead_letter_url, MessageBody=message.body, MessageAttributes=attributes
             )
@@ -193,10 +175,16 @@ def connect_queue(settings: Settings) -> Queue:
     ConfigError
         If there is no such queue, no region, or no dead-letter queue.
     """
-    receiver = _client(settings, settings.wait_s + _REPLY_TIMEOUT_S)
-    client = _client(settings, _REPLY_TIMEOUT_S)
-    found_url = _find_dead_letter_url(client, settings.queue_url)
+    # The receiver alone; the keeper, and every slot that parks.
+    receiver = make_client(settings, "sqs", reply_timeout_s=settings.wait_s + _REPLY_TIMEOUT_S, connections=1)
+    client = make_client(settings, "sqs", reply_timeout_s=_REPLY_TIMEOUT_S, connections=settings.file_slots + 1)
+    found_url = find_dead_letter_url(client, settings.queue_url)
     dead_letter_url = settings.dead_letter_url or found_url
+    if settings.poison == "redrive" and not found_url:
+        raise ConfigError(
+            f"queue {settings.queue_url} has no redrive policy, so with --poison redrive (FASTFOLD_POISON)"
+            " a message that cannot be applied would come back for ever"
+        )
     if not dead_letter_url:
         raise ConfigError(
             f"queue {settings.queue_url} has no redrive policy, and --dead-letter-url"
@@ -212,48 +200,6 @@ def connect_queue(settings: Settings) -> Queue:
     )
 
 
-def _find_dead_letter_url(client: SqsClient, queue_url: str) -> str:
-    """URL of the queue that the redrive policy names, empty without one.  Shows too that SQS answers."""
-    with _translated():
-        reply = client.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["RedrivePolicy"])
-        policy = reply.get("Attributes", {}).get("RedrivePolicy")
-        if policy is None:
-            return ""
-        *_, account, name = json.loads(policy)["deadLetterTargetArn"].split(":")
-        return str(client.get_queue_url(QueueName=name, QueueOwnerAWSAccountId=account)["QueueUrl"])
-
-
-def _client(settings: Settings, reply_timeout_s: float) -> SqsClient:
-    config = Config(
-        connect_timeout=_CONNECT_TIMEOUT_S,
-        read_timeout=reply_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": _REQUEST_TRIES},
-        # The receiver, the keeper, and every slot that parks.
-        max_pool_connections=settings.file_slots + 2,
-    )
-    try:
-        client: SqsClient = boto3.client(
-            "sqs", region_name=settings.region or None, endpoint_url=settings.endpoint_url or None, config=config
-        )
-    except (BotoCoreError, ValueError) as error:
-        raise ConfigError(f"SQS client: {error}") from None
-    return client
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Errors of botocore as errors of ours."""
-    try:
-        yield
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        if code in _NO_QUEUE:
-            raise ConfigError(f"SQS: there is no such queue: {error}") from None
-        raise Unavailable(_SERVER, str(error)) from None
-    except BotoCoreError as error:
-        raise Unavailable(_SERVER, str(error)) from None
-
-
 def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
     for start in range(0, len(messages), BATCH_MESSAGES):
         yield messages[start : start + BATCH_MESSAGES]
@@ -261,30 +207,3 @@ def _batches(messages: Sequence[Message]) -> Iterator[Sequence[Message]]:
 
 def _failed(reply: Mapping[str, Any], batch: Sequence[Message]) -> list[Message]:
     return [batch[int(entry["Id"])] for entry in reply.get("Failed", ())]
-
-
-def _reasons(error: Exception, file: str | None, queue_url: str) -> dict[str, Any]:
-    reasons = {
-        "Reason": _text(str(error), REASON_CHARACTERS),
-        "ErrorType": _text(type(error).__name__),
-        "SourceQueue": _text(queue_url),
-    }
-    place = error if isinstance(error, Reject) else None
-    name = (place.file if place is not None else None) or file
-    if name:
-        reasons["File"] = _text(name)
-    if place is not None and place.line is not None:
-        reasons["Line"] = _number(place.line)
-    if place is not None and place.offset is not None:
-        reasons["Offset"] = _number(place.offset)
-    return reasons
-
-
-def _text(text: str, width: int | None = None) -> dict[str, str]:
-    # SQS refuses an empty value, and the two noncharacters that XML refuses.
-    shown = escape(text, width).replace("\ufffe", "?").replace("\uffff", "?")
-    return {"DataType": "String", "StringValue": shown or "-"}
-
-
-def _number(number: int) -> dict[str, str]:
-    return {"DataType": "Number", "StringValue": str(number)}

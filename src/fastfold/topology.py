@@ -11,13 +11,13 @@ from collections.abc import Callable
 from fastfold.config import Settings
 from fastfold.errors import ConfigError, Unavailable
 from fastfold.resp import REFUSALS, Connector, ConnectSettings, Node, RedisAddress
-from fastfold.store import SLOTS, Command, Connection, Reply, ReplyError
+from fastfold.store import ABORTED_FOR, SLOTS, Command, Connection, Reply, ReplyError
 
-__all__ = ["Connect", "Nodes", "parse_slots", "redis_connector"]
+__all__ = ["CLUSTER_SLOTS", "Connect", "Nodes", "parse_redirect", "parse_slots", "redis_connector"]
 
 Connect = Callable[[Node], Connection]
 
-_CLUSTER_SLOTS: Command = (b"CLUSTER", b"SLOTS")
+CLUSTER_SLOTS: Command = (b"CLUSTER", b"SLOTS")
 _PROBE: tuple[Command, ...] = ((b"MULTI",), (b"EXEC",))
 
 
@@ -67,6 +67,16 @@ def parse_slots(reply: Reply, asked: Node) -> list[Node | None]:
     return owners
 
 
+def parse_redirect(node: Node, error: ReplyError) -> tuple[int, Node] | None:
+    """Slot and node of a MOVED or ASK reply of `node`; ``None`` where it is in no form that we know."""
+    match error.text.removeprefix(ABORTED_FOR).split():
+        case [_, slot, target] if slot.isdigit() and int(slot) < SLOTS:
+            host, _, port = target.rpartition(":")
+            if port.isdigit() and host != "?":
+                return int(slot), Node(host or node.host, int(port))
+    return None
+
+
 class Nodes:
     """The nodes behind an address, used by one thread.
 
@@ -85,13 +95,26 @@ class Nodes:
         self._connect = connect
         self._random = random
         self._connections: dict[Node, Connection] = {}
+        self._generations: dict[Node, int] = {}
+        self._opened = 0
         self._owners: list[Node | None] = []
         self._single: Node | None = address.seeds[0] if address.cluster == "no" else None
         self._hints: dict[int, Node] = {}
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether there are several nodes; ``True`` as long as nobody was asked."""
+        return self._single is None
+
     def node_of(self, slot: int) -> Node | None:
         """The node that serves a slot, as far as is known."""
         return self._single or self._owners[slot]
+
+    def serving(self) -> list[Node]:
+        """The nodes that serve any slot, each once, as far as is known."""
+        if self._single is not None:
+            return [self._single]
+        return [node for node in dict.fromkeys(self._owners) if node is not None]
 
     def connection(self, node: Node) -> Connection:
         """The connection to a node, opened if there is none."""
@@ -104,11 +127,22 @@ class Nodes:
                 connection.close()
                 raise
             self._connections[node] = connection
+            self._opened += 1
+            self._generations[node] = self._opened
         return connection
+
+    def held(self, node: Node, generation: int) -> Connection | None:
+        """The connection to a node, if it is still the one of that generation."""
+        return self._connections.get(node) if self._generations.get(node) == generation else None
+
+    def generation(self, node: Node) -> int:
+        """Number of the connection to a node: no two that were ever opened have the same."""
+        return self._generations.get(node, 0)
 
     def drop(self, node: Node) -> bool:
         """Close the connection to a node, and tell whether there was one."""
         connection = self._connections.pop(node, None)
+        self._generations.pop(node, None)
         if connection is not None:
             connection.close()
         return connection is not None
@@ -120,13 +154,11 @@ class Nodes:
 
     def moved(self, node: Node, error: ReplyError) -> None:
         """Note what a MOVED reply of `node` says; the next refresh takes it into account."""
-        match error.text.split():
-            case [_, slot, target] if slot.isdigit() and int(slot) < SLOTS:
-                host, _, port = target.rpartition(":")
-                if port.isdigit() and host != "?":
-                    self._hints[int(slot)] = Node(host or node.host, int(port))
-            case _:
-                return  # not in a form we know: the refresh alone must do
+        found = parse_redirect(node, error)
+        # In a form that we do not know: the refresh alone must do.
+        if found is not None:
+            slot, target = found
+            self._hints[slot] = target
 
     def refresh(self) -> None:
         """Ask the cluster who serves what; a single Redis is only asked whether it is one.
@@ -153,7 +185,7 @@ class Nodes:
         for node in candidates[start:] + candidates[:start]:
             try:
                 connection = self.connection(node)
-                connection.send([_CLUSTER_SLOTS])
+                connection.send([CLUSTER_SLOTS])
                 (reply,) = connection.read(1)
                 if isinstance(reply, ReplyError):
                     return self._not_a_cluster(node, reply)
@@ -176,8 +208,7 @@ class Nodes:
         return []
 
     def _forget_lost_nodes(self) -> None:
-        serving = set(self._owners) if self._single is None else {self._single}
-        for node in self._connections.keys() - serving:
+        for node in self._connections.keys() - set(self.serving()):
             self.drop(node)
 
 

@@ -7,13 +7,17 @@ all.  `Transactions.decide` looks at what round trip 1 of a group brought, and s
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
+from fastfold._core import step_ledger
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
+from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
+from fastfold.resp import Node
 from fastfold.retry import BackoffPolicy
-from fastfold.store import Command, Reply, ReplyError, host_key, key_slot, process_key
+from fastfold.store import Command, Reply, ReplyError, identity_key, key_slot, prefixed, process_digest
 from fastfold.types import BatchId, HostDeltas
 from fastfold.values import Codec, ValueForm
 
@@ -53,6 +57,9 @@ class CommitSettings:
         How values are written, and with what they may be read.
     pending_groups : int
         Most groups taken from the deltas at a time: bounds the memory of what waits.
+    hold_s, hold_single_s : float
+        How long a batch is held before it is verified, on a Redis Cluster and on a single Redis; 0 for not
+        at all.
     conflict_backoff, fault_backoff : BackoffPolicy
         Waits after a nil EXEC, and after any other fault.
     """
@@ -62,6 +69,8 @@ class CommitSettings:
     ledger_window_s: int = 6 * 3600
     form: ValueForm = field(default_factory=ValueForm.load)
     pending_groups: int = 256
+    hold_s: float = 30.0
+    hold_single_s: float = 0.0
     conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
     fault_backoff: BackoffPolicy = _FAULT_BACKOFF
 
@@ -70,6 +79,8 @@ class CommitSettings:
             raise ConfigError(f"namespace {self.namespace!r} holds a brace")
         if min(self.state_ttl_s, self.ledger_window_s, self.pending_groups) < 1:
             raise ConfigError("TTL, ledger window and pending groups must be at least 1")
+        if min(self.hold_s, self.hold_single_s) < 0:
+            raise ConfigError("a hold must be at least 0 s")
 
 
 class HostWork:
@@ -80,6 +91,8 @@ class HostWork:
     deltas : HostDeltas
     key : bytes
         Of the host record.
+    identity : bytes
+        How the host record begins.
     slot : int
         Of all its keys.
     bits : int
@@ -91,11 +104,12 @@ class HostWork:
     late : Late or None
     """
 
-    __slots__ = ("bits", "deltas", "key", "late", "open", "refused", "slot", "written")
+    __slots__ = ("bits", "deltas", "identity", "key", "late", "open", "refused", "slot", "written")
 
     def __init__(self, deltas: HostDeltas, namespace: bytes) -> None:
         self.deltas = deltas
-        self.key = host_key(deltas.tenant, deltas.host, namespace)
+        self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
+        self.key = identity_key(self.identity, namespace)
         self.slot = key_slot(self.key)
         self.bits = 0
         self.open = 0
@@ -123,28 +137,39 @@ class Group:
         Of the states; made when they are first asked for.
     conflicts : int
         EXECs that answered nil.
+    redirects : int
+        Answers that its keys are on their way to another node.
+    ask : Node or None
+        That node, when it must be asked the next time.
     ready_at : float
         When it may be tried again, on the committer's clock.
     done : bool
     """
 
-    __slots__ = ("chunk", "conflicts", "done", "host", "keys", "ready_at")
+    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "ready_at", "redirects")
 
     def __init__(self, host: HostWork, chunk: Chunk) -> None:
         self.host = host
         self.chunk = chunk
         self.keys: list[bytes] = []
         self.conflicts = 0
+        self.redirects = 0
+        self.ask: Node | None = None
         self.ready_at = 0.0
         self.done = False
+
+    @property
+    def entry(self) -> Entry:
+        """Where the ledger says that it is applied."""
+        return Entry(self.host.key, self.chunk.bits, self.chunk.chunk_index)
 
     def reads(self) -> list[Command]:
         """The commands of round trip 1; as many replies as commands."""
         if not self.keys:
             processes = self.host.deltas.processes
-            self.keys = [process_key(self.host.key, processes[place]) for place in self.chunk.members]
+            self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
         keys = (self.host.key, *self.keys)
-        return [(b"WATCH", *keys), *((b"GET", key) for key in keys)]
+        return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +194,9 @@ class Recut:
 Decision = Write | Applied | Recut | Late
 
 
+_APPLIED = Applied()
+
+
 class ErrorAnswer(Exception):
     """An error reply where a transaction cannot go on; never leaves the commit.
 
@@ -189,6 +217,11 @@ class Transactions:
     ----------
     settings : CommitSettings
     merge_group : MergeGroup
+
+    Attributes
+    ----------
+    codec : Codec
+        Packs and unpacks the values.
     """
 
     def __init__(self, settings: CommitSettings, merge_group: MergeGroup) -> None:
@@ -196,7 +229,7 @@ class Transactions:
         self._state_ttl = b"%d" % settings.state_ttl_s
         # The ledger outlives its states: gone before them, it would let a batch be applied twice.
         self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
-        self._codec = Codec(settings.form)
+        self.codec = Codec(settings.form)
         self._merge_group = merge_group
 
     def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
@@ -216,34 +249,68 @@ class Transactions:
         ErrorAnswer
             A reply is an error.
         """
-        host, chunk = group.host, group.chunk
+        host = group.host
         found = _values(replies, (host.key, *group.keys))
-        record = self._read_record(host, found[0])
-        bits = record.bits_of(batch)
-        if bits is not None:
-            if bits != chunk.bits:
-                return Recut(bits)
-            if record.has(batch, bits, chunk.chunk_index):
-                return Applied()
-        behind_ms = record.behind_ms(batch)
-        if behind_ms > self._window_ms:
-            return Late(host.deltas.host, behind_ms, self._window_ms)
+        record = self._step(group, batch, found[0])
+        if not isinstance(record, bytes):
+            return record
         merged = self._merge(group, found[1:])
-        record = record.with_entry(batch, self._window_ms, chunk.bits, chunk.chunk_index)
-        first, *values = self._codec.pack_all([record.encode(), *merged])
+        first, *values = self.codec.pack_all([record, *merged])
         ttl = self._state_ttl
         return Write(
             [
                 (b"SETEX", host.key, self._record_ttl, first),
-                *((b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)),
+                *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)],
             ]
         )
 
-    def _read_record(self, host: HostWork, value: bytes | None) -> HostRecord:
+    def is_applied(self, entry: Entry, batch: BatchId, reply: Reply) -> bool:
+        """Whether a batch is in the host record that a GET of its key has answered."""
+        if not isinstance(reply, bytes):
+            return False
+        try:
+            record = HostRecord.decode(self.codec.unpack(reply, entry.key))
+        except (CorruptValue, UnknownForm):
+            # Whoever commits again will say so, with the key.
+            return False
+        # An entry that newer batches have driven out since was there: they are later writes of one order.
+        return record.has(batch, entry.bits, entry.chunk_index) or record.behind_ms(batch) > self._window_ms
+
+    def _step(self, group: Group, batch: BatchId, value: bytes | None) -> bytes | Applied | Recut | Late:
+        """The host record to write, or why nothing is written."""
+        host, (bits, index, _) = group.host, group.chunk
+        payload = None if value is None else self.codec.unpack(value, host.key)
+        step = step_ledger(payload, host.identity, batch.time_ms, batch.id, bits, index, self._window_ms)
+        if step is None:
+            # Not as the core expects it: say why, or do without the core.
+            return self._step_slowly(group, batch, payload)
+        outcome, fact = step
+        if outcome == 0:
+            record: bytes = fact
+            return record
+        if outcome == 1:
+            return _APPLIED
+        return Recut(fact) if outcome == 2 else Late(host.deltas.host, fact, self._window_ms)
+
+    def _step_slowly(self, group: Group, batch: BatchId, payload: bytes | None) -> bytes | Applied | Recut | Late:
+        host, (bits, index, _) = group.host, group.chunk
+        record = self._read_record(host, payload)
+        found = record.bits_of(batch)
+        if found is not None:
+            if found != bits:
+                return Recut(found)
+            if record.has(batch, bits, index):
+                return _APPLIED
+        behind_ms = record.behind_ms(batch)
+        if behind_ms > self._window_ms:
+            return Late(host.deltas.host, behind_ms, self._window_ms)
+        return record.with_entry(batch, self._window_ms, bits, index).encode()
+
+    @staticmethod
+    def _read_record(host: HostWork, payload: bytes | None) -> HostRecord:
         deltas = host.deltas
-        if value is None:
+        if payload is None:
             return HostRecord(deltas.tenant, deltas.host)
-        payload = self._codec.unpack(value, host.key)
         try:
             record = HostRecord.decode(payload)
         except CorruptValue as error:
@@ -259,7 +326,7 @@ class Transactions:
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
             raise IdentityClash(f"processes of host {deltas.host!r} have one key: {names!r:.1000}")
         payloads = [deltas.payloads[place] for place in members]
-        currents = self._codec.unpack_all(values, keys)
+        currents = self.codec.unpack_all(values, keys)
         try:
             # The core compares the identities; it does not know the keys.
             return self._merge_group(currents, payloads)
@@ -278,7 +345,28 @@ class Transactions:
             raise IdentityClash(f"{error}: key {key!r}") from None
 
 
+def _state_keys(host_key: bytes, processes: Sequence[str]) -> list[bytes]:
+    """`fastfold.store.process_key` of several processes of a host."""
+    # Nine bytes give twelve characters with none left over, so one call encodes all; the ninth is 0, as are
+    # the bits with which base64 fills up eight.
+    tags = urlsafe_b64encode(b"".join([process_digest(process) + b"\0" for process in processes]))
+    return [host_key + tags[start : start + 11] for start in range(0, len(tags), 12)]
+
+
 def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
+    """The values of the keys, from the replies to round trip 1."""
+    values = replies[1:]
+    if replies[0] == b"OK" and len(values) == len(keys):
+        for value in values:
+            if value is not None and value.__class__ is not bytes:
+                break
+        else:
+            return values  # type: ignore[return-value]
+    return _judge(replies, keys)
+
+
+def _judge(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
+    """The same where a reply is none that is hoped for."""
     for reply in replies:
         if isinstance(reply, ReplyError) and reply.code != "WRONGTYPE":
             raise ErrorAnswer(reply)

@@ -27,7 +27,7 @@ STATE_VERSION = 2
 """Of the payloads of states, unless told otherwise."""
 VALUE_BYTES = 64 << 20
 """Largest payload of a value, bytes: more is neither written nor read."""
-ZSTD_LEVEL = 5
+ZSTD_LEVEL = 3
 """Chosen by cost, see ARCHITECTURE.md: the best that keeps to the time a state may take."""
 
 

@@ -3,6 +3,9 @@
 The receiver takes no more messages than there are free slots, so that none waits here while it
 could be worked on elsewhere.  Inflating, parsing, folding and waiting for sockets all release the
 GIL, so two slots keep one core busy while the other file waits for its commits.
+
+A message that is held after its commit takes no slot.  Between two files a slot verifies what it has
+held long enough, on the connections on which it has committed.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import time
 from collections.abc import Callable
 
 from fastfold.breaker import Breaker
+from fastfold.canary import CanaryThread
 from fastfold.errors import RereadError, RetryError, StopError, Unavailable
 from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
@@ -46,6 +50,10 @@ class Worker:
     slots : int
     meter : Meter
     breaker : Breaker, optional
+    held_messages : int
+        Messages in work and held at which no more are received.
+    canary : CanaryThread, optional
+        Started and ended with the worker.
 
     Attributes
     ----------
@@ -61,6 +69,8 @@ class Worker:
         slots: int,
         meter: Meter,
         breaker: Breaker | None = None,
+        held_messages: int = 1000,
+        canary: CanaryThread | None = None,
     ) -> None:
         self.stopped: StopError | None = None
         self._source = source
@@ -68,6 +78,9 @@ class Worker:
         self._pipeline = pipeline
         self._meter = meter
         self._breaker = breaker or Breaker()
+        self._held_messages = held_messages
+        self._canary = canary
+        self._drain_end = float("inf")
         self._work: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._free = threading.Semaphore(slots)
         self._draining = threading.Event()
@@ -86,6 +99,8 @@ class Worker:
     def start(self) -> None:
         """Start all threads."""
         self._keeper.start()
+        if self._canary is not None:
+            self._canary.start()
         for thread in (*self._slots, self._receiver):
             thread.start()
 
@@ -101,7 +116,7 @@ class Worker:
         bool
             Whether all threads have ended.
         """
-        end = time.monotonic() + grace_s
+        end = self._drain_end = time.monotonic() + grace_s
         self.begin_drain()
         # A long poll cannot be taken back: what it still brings would stay hidden with nobody at work on it.
         self._receiver.join(max(0.0, end - time.monotonic()))
@@ -109,6 +124,8 @@ class Worker:
             self._work.put(None)
         for thread in self._slots:
             thread.join(max(0.0, end - time.monotonic()))
+        if self._canary is not None:
+            self._canary.close(max(0.0, end - time.monotonic()))
         self._keeper.close(KEEPER_CLOSE_S)
         return not any(thread.is_alive() for thread in (self._receiver, *self._slots))
 
@@ -129,8 +146,10 @@ class Worker:
 
     def _wait_for_slot(self) -> bool:
         """Wait for a free slot and for the servers; ``False`` when draining."""
-        while not self._draining.wait(min(self._breaker.pause_s(), _LOOK_S)):
-            if not self._breaker.pause_s() and self._free.acquire(timeout=_LOOK_S):
+        pause_s = 0.0
+        while not self._draining.wait(min(max(pause_s, self._breaker.pause_s()), _LOOK_S)):
+            pause_s = _LOOK_S if self._keeper.count() >= self._held_messages else 0.0
+            if not pause_s and not self._breaker.pause_s() and self._free.acquire(timeout=_LOOK_S):
                 return True
         return False
 
@@ -149,30 +168,75 @@ class Worker:
         return messages
 
     def _run_slot(self, pipeline: Pipeline) -> None:
-        while (message := self._work.get()) is not None:
-            self._meter.add("in_flight", 1)
+        while True:
             try:
-                pipeline.handle(message)
-                self._breaker.succeeded()
-            except RetryError as error:
-                self._breaker.failed()
-                self._hand_back(message, HAND_BACK_S, error)
-            except RereadError as error:
-                # Others won on its hosts until the deadline: the servers are well.
-                self._hand_back(message, HAND_BACK_S, error)
-            except StopError as error:
-                self._hand_back(message, 0, error)
-                self._stop(error)
-            except Exception as error:
-                # One message must not end a worker that has others in work.
-                log.exception("a fault of fastfold")
-                self._hand_back(message, self._source.visibility_s, error)
-                pipeline.close()
-                pipeline = self._pipeline()
-            finally:
-                self._meter.add("in_flight", -1)
-                self._free.release()
+                message = self._work.get(timeout=pipeline.pause_s())
+            except queue.Empty:
+                self._verify(pipeline)
+                continue
+            if message is None:
+                break
+            pipeline = self._work_on(pipeline, message)
+            self._verify(pipeline)
+        self._verify_last(pipeline)
         pipeline.close()
+
+    def _work_on(self, pipeline: Pipeline, message: Message) -> Pipeline:
+        """Handle a message; the pipeline to go on with."""
+        self._meter.add("in_flight", 1)
+        try:
+            pipeline.handle(message)
+            self._breaker.succeeded()
+        except RetryError as error:
+            self._breaker.failed()
+            self._hand_back(message, HAND_BACK_S, error)
+        except RereadError as error:
+            # Others won on its hosts until the deadline: the servers are well.
+            self._hand_back(message, HAND_BACK_S, error)
+        except StopError as error:
+            self._hand_back(message, 0, error)
+            self._stop(error)
+        except Exception as error:
+            # One message must not end a worker that has others in work.
+            log.exception("a fault of fastfold")
+            self._hand_back(message, self._source.visibility_s, error)
+            # Its connections are not trusted any more, so what was held on them is to be committed again.
+            self._give_up(pipeline.let_go())
+            pipeline.close()
+            pipeline = self._pipeline()
+        finally:
+            self._meter.add("in_flight", -1)
+            self._free.release()
+        return pipeline
+
+    def _verify(self, pipeline: Pipeline) -> None:
+        """End what has been held long enough."""
+        try:
+            self._give_up(pipeline.verify())
+        except RetryError as error:
+            # The dead-letter queue: what could not be parked is still held, and is tried again after a while.
+            log.warning("cannot end a message: %s", escape(str(error)))
+            self._draining.wait(_LOOK_S)
+        except StopError as error:
+            self._give_up(pipeline.let_go())
+            self._stop(error)
+        except Exception:
+            log.exception("a fault of fastfold")
+            self._give_up(pipeline.let_go())
+            pipeline.close()
+
+    def _verify_last(self, pipeline: Pipeline) -> None:
+        """Wait for what will have been held long enough within the grace period; hand back the rest at once."""
+        self._give_up(pipeline.let_go(self._drain_end))
+        while (pause_s := pipeline.pause_s()) is not None and time.monotonic() < self._drain_end:
+            time.sleep(pause_s)
+            self._verify(pipeline)
+
+    def _give_up(self, messages: list[Message]) -> None:
+        """Hand back messages that are committed, but not known to be so for good; others commit them again."""
+        if messages:
+            self._keeper.hand_back(messages)
+            self._meter.add("messages", len(messages), "handed_back")
 
     def _hand_back(self, message: Message, after_s: int, error: Exception) -> None:
         log.warning("message handed back: %s", escape(str(error)))

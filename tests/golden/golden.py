@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import pytest
-
-from fastfold._core import Batch, simd, use_simd
-from fastfold.errors import ConfigError
+from fastfold._core import Batch
 from fastfold.reference import Event
 from fastfold.states import format_time
 from fastfold.types import COLUMNS, KINDS, FoldCounts
@@ -20,21 +15,17 @@ from fastfold.types import COLUMNS, KINDS, FoldCounts
 __all__ = [
     "FOLDER",
     "FORMATS",
-    "SIMD",
     "Golden",
     "counted",
     "events_of_batch",
     "rejects",
     "shown",
-    "using_simd",
 ]
 
 Row = dict[str, Any]
-SimdName = Literal["avx512", "avx2", "neon", "scalar"]
 
 FOLDER = Path(__file__).parent
 FORMATS = tuple(sorted(path.parent.name for path in FOLDER.glob("*/records.ndjson")))
-SIMD: tuple[SimdName, ...] = ("scalar", "avx2", "avx512", "neon")
 
 
 @dataclass(frozen=True)
@@ -102,16 +93,3 @@ def counted(counts: FoldCounts) -> Row:
         "odd_text": counts.odd_text,
         "no_process": dict(sorted(counts.no_process.items())),
     }
-
-
-@contextmanager
-def using_simd(name: SimdName) -> Iterator[None]:
-    before: SimdName = next(known for known in SIMD if known == simd())
-    try:
-        use_simd(name)
-    except ConfigError:
-        pytest.skip(f"this machine has no {name}")
-    try:
-        yield
-    finally:
-        use_simd(before)

@@ -23,7 +23,8 @@ from fastfold.recognise import recognise
 from fastfold.reference import Event
 from fastfold.schema import list_schemas, load_definition, load_schema
 from fastfold.types import KINDS
-from golden.golden import FORMATS, SIMD, Golden, Row, SimdName, counted, events_of_batch, rejects, shown, using_simd
+from golden.golden import FORMATS, Golden, Row, counted, events_of_batch, rejects, shown
+from simd import SIMD, SimdName, using_simd
 
 IN_FORMAT = pytest.mark.parametrize("name", FORMATS)
 STORED: dict[str, Callable[[bytes], bytes]] = {
@@ -67,11 +68,11 @@ def test_the_core_parses_the_golden_events(name: str, stored: str) -> None:
     assert counted(batch.counts) == golden.counts
 
 
-@pytest.mark.parametrize("simd", SIMD)
+@pytest.mark.parametrize("scanner", SIMD)
 @IN_FORMAT
-def test_every_instruction_set_parses_the_golden_events(name: str, simd: SimdName) -> None:
+def test_every_instruction_set_parses_the_golden_events(name: str, scanner: SimdName) -> None:
     golden = Golden.load(name)
-    with using_simd(simd):
+    with using_simd(scanner):
         batch = fastfold.parse(golden.data, name)
     assert shown(events_of_batch(batch)) == golden.events
     assert counted(batch.counts) == golden.counts

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fastfold.api import decode, encode, fold
 from fastfold.generate import Corpus, batches
-from fastfold.library import decode, encode, fold
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.values import Codec, ValueForm

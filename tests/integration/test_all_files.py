@@ -23,6 +23,7 @@ from fastfold.config import Settings
 from fastfold.metrics import total
 from fastfold.podcmd import build_worker
 from fastfold.supervisor import Pod
+from servers import NODE_TIMEOUT_MS
 from states import Identity, assert_states, open_redis, read_keys
 
 pytestmark = [pytest.mark.servers, pytest.mark.real_files, pytest.mark.timeout(240)]
@@ -88,6 +89,7 @@ def stage(request: pytest.FixtureRequest, make_aws_site: Callable[..., Site]) ->
         namespace=f"{site.name}:",
         workers=WORKERS,
         visibility_s=VISIBILITY_S,
+        hold_s=2 * NODE_TIMEOUT_MS / 1000,
         wait_s=1,
         http_port=0,
         log_level="warning",

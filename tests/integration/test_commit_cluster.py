@@ -15,8 +15,8 @@ from fastfold.errors import ConfigError, Unavailable
 from fastfold.local import HOST
 from fastfold.resp import Connector, Node, RedisAddress
 from fastfold.store import Command, Connection, Reply, ReplyError, host_key, key_slot
-from fastfold.topology import Nodes
-from servers import MASTERS, RedisCluster, wait_for
+from servers import MASTERS, RedisCluster
+from slots import Slots
 
 pytestmark = pytest.mark.servers
 
@@ -46,34 +46,6 @@ def counts_of(masters: list[Any]) -> dict[bytes, int]:
                 assert key not in found
                 found[key] = count_of(node.get(key))
     return found
-
-
-class Slots:
-    """Which master serves a slot, as the first one knows; and giving it to another."""
-
-    def __init__(self, cluster: RedisCluster, masters: list[Any]) -> None:
-        self._masters = masters
-        self._ports = cluster.ports[:MASTERS]
-
-    def owner(self, slot: int) -> Any:
-        address = RedisAddress((Node(HOST, self._ports[0]),))
-        nodes = Nodes(address, Connector(address), lambda: 0.0)
-        nodes.refresh()
-        owner = nodes.node_of(slot)
-        nodes.close()
-        assert owner is not None
-        return self._masters[self._ports.index(owner.port)]
-
-    def another(self, slot: int) -> Any:
-        owner = self.owner(slot)
-        return next(node for node in self._masters if node is not owner)
-
-    def move(self, slot: int, target: Any) -> None:
-        name = target.execute_command("CLUSTER", "MYID").decode()
-        # The new owner first: only it raises its epoch, by which the others believe it.
-        for node in [target, *(node for node in self._masters if node is not target)]:
-            node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", name)
-        wait_for(lambda: self.owner(slot) is target, f"slot {slot} has moved")
 
 
 @pytest.fixture

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from fastfold import reference
 from fastfold.cli import cli
+from fastfold.config import Settings
 from fastfold.exits import Exit
+from fastfold.keyspace import Keyspace
 from fastfold.ledger import HostRecord
 from fastfold.states import to_json
-from fastfold.store import host_key, process_key
+from fastfold.store import host_key, key_slot, process_key
 from fastfold.values import pack_value
 from looking import DEFINITION, OWN_ID, Stored, key_of, own_dictionary, state
 from proxy import CUT, PASS, Command, Proxy
@@ -345,3 +349,47 @@ def test_a_server_that_is_not_there_is_one_line() -> None:
     assert result.exit_code == Exit.REDIS
     assert len(result.stderr.splitlines()) == 1
     assert "s3cret" not in result.stderr
+
+
+# Slots that move
+
+
+def test_a_key_is_found_while_its_slot_moves_and_after(redis_cluster: Any) -> None:
+    """By ASK, by MOVED, and by nobody's word but the nodes'."""
+    one = state("h1", "p1")
+    key = process_key(host_key("", "h1"), "p1")
+    slot = key_slot(key)
+    with contextlib.ExitStack() as stack:
+        nodes = {port: stack.enter_context(redis_cluster.node(port)) for port in redis_cluster.ports}
+        ids = {port: node.execute_command("CLUSTER", "MYID") for port, node in nodes.items()}
+        spans = nodes[redis_cluster.ports[0]].execute_command("CLUSTER", "SLOTS")
+        masters = [owner[1] for _, _, owner, *_ in spans]
+        source = next(owner[1] for first, last, owner, *_ in spans if first <= slot <= last)
+        target = next(port for port in masters if port != source)
+        nodes[source].set(key, pack_value(reference.encode(one, DEFINITION)), ex=600)
+        keys = stack.enter_context(contextlib.closing(Keyspace(Settings(redis_url=redis_cluster.url))))
+        value = keys.get(key)
+        assert value is not None
+
+        def give(slot_to: int) -> None:
+            for port in (slot_to, *masters):
+                nodes[port].execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[slot_to])
+
+        def move(slot_from: int, slot_to: int) -> None:
+            nodes[slot_to].execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[slot_from])
+            nodes[slot_from].execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[slot_to])
+            nodes[slot_from].execute_command("MIGRATE", "127.0.0.1", slot_to, key, 0, 5000)
+
+        try:
+            move(source, target)
+            assert keys.get(key) == value
+            give(target)
+            assert keys.get(key) == value
+            assert (
+                CliRunner().invoke(cli, ["inspect", "--redis-url", redis_cluster.url, "h1", "p1"]).exit_code == Exit.OK
+            )
+        finally:
+            if nodes[target].execute_command("CLUSTER", "COUNTKEYSINSLOT", slot):
+                move(target, source)
+            give(source)
+        assert keys.get(key) == value

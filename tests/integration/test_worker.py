@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,45 +10,17 @@ from typing import Any
 import pytest
 
 from aws import Site, notification, wait_until
-from fastfold import reference
+from batches import batch, expected, record
 from fastfold.config import Settings
 from fastfold.metrics import Meter, Snapshot, total
 from fastfold.podcmd import build_worker
-from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
 from fastfold.worker import Worker
-from states import Identity, assert_states, open_redis, read_keys
+from states import assert_states, open_redis, read_keys
 
 pytestmark = pytest.mark.servers
 
 END_S = 30
-
-
-def record(process: int, host: str = "host-a", **more: object) -> bytes:
-    """A line: a file written by a process."""
-    found = {
-        "Channel": "Microsoft-Windows-Sysmon/Operational",
-        "EventID": 11,
-        "Hostname": host,
-        "UtcTime": f"2026-01-01 00:00:{process % 60:02d}.123",
-        "ProcessGuid": f"{{00000000-0000-0000-0000-{process + 1:012d}}}",
-        "Image": r"C:\Windows\System32\cmd.exe",
-        "TargetFilename": rf"C:\Temp\{process}.txt",
-        **more,
-    }
-    return json.dumps(found).encode() + b"\n"
-
-
-def batch(first: int, count: int = 5, host: str = "host-a") -> bytes:
-    return gzip.compress(b"".join(record(process, host) for process in range(first, first + count)))
-
-
-def expected(*files: bytes) -> dict[Identity, bytes]:
-    """The states of all files together, by the reference."""
-    definition = load_definition("process")
-    text = b"".join(map(gzip.decompress, files))
-    states = reference.fold(text, load_schema("sysmon"), definition)
-    return {identity: reference.encode(state, definition) for identity, state in states.items()}
 
 
 class Run:

@@ -19,10 +19,10 @@ import numpy
 import pyarrow
 
 from fastfold._core import Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
+from fastfold.api import States, fold, parse
 from fastfold.errors import CorruptValue, Reject
 from fastfold.folding import fold_file
 from fastfold.inflate import open_inflater
-from fastfold.library import States, fold, parse
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
 

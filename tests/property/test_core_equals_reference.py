@@ -6,20 +6,19 @@ import dataclasses
 import gzip
 import itertools
 import json
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastfold import reference
-from fastfold._core import Batch, Folder, ParsePlan, Parser, simd, use_simd
+from fastfold._core import Batch, Folder, ParsePlan, Parser
 from fastfold._core import identity as core_identity
 from fastfold._core import merge_group as core_merge_group
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Reject
+from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.folding import fold_file
 from fastfold.inflate import open_inflater
 from fastfold.reference import Event
@@ -43,13 +42,12 @@ from property.strategies import (
     states,
     texts,
 )
+from simd import SIMD, SimdName, using_simd
 
 # By name: a failing example then prints in a line.
 DEFINED = pytest.mark.parametrize("fold", DEFINITIONS)
 IN_SCHEMA = pytest.mark.parametrize("shape", SCHEMAS)
 T = TypeVar("T")
-SimdName = Literal["avx512", "avx2", "neon", "scalar"]
-SIMD: tuple[SimdName, ...] = ("scalar", "avx2", "avx512", "neon")
 WINDOWS = st.one_of(st.integers(64, 200), st.sampled_from([4096, 1 << 20]))
 LIMITS = Limits()
 TIGHT_LIMITS = Limits(record_bytes=300, depth=5, identity_bytes=8, processes=4)
@@ -139,19 +137,6 @@ def test_a_folder_forgets_the_file_before(shape: str, data: st.DataObject) -> No
     deltas = fold_file(folder, second, "second", LIMITS)
     payloads = {(h.tenant, h.host, p): b for h in deltas for p, b in zip(h.processes, h.payloads, strict=True)}
     assert (payloads, deltas.counts) == REFERENCE.fold(second, schema, TIGHT, LIMITS)
-
-
-@contextmanager
-def using_simd(name: SimdName) -> Iterator[None]:
-    before: SimdName = next(known for known in SIMD if known == simd())
-    try:
-        use_simd(name)
-    except ConfigError:
-        pytest.skip(f"this machine has no {name}")
-    try:
-        yield
-    finally:
-        use_simd(before)
 
 
 @pytest.mark.parametrize("name", SIMD)

@@ -132,3 +132,28 @@ def test_the_readme_has_the_figures_of_the_last_run(monkeypatch: pytest.MonkeyPa
 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert readme.replace(text, readme.block(readme.RESULTS)) == text, "make bench, or bench/readme.py"
+
+
+@pytest.mark.servers
+def test_all_ways_to_commit_leave_the_same_bytes(tmp_path: Path) -> None:
+    small = ["--processes", "64", "--sizes", "1", "16", "--rounds", "1", "--results", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "commit.py"), *small], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "commit.json").read_text())["figures"]
+    assert len(figures) == 9
+    assert all(by_size["16"]["processes"] == 64 for by_size in figures.values())
+
+
+@pytest.mark.servers
+def test_workers_that_meet_lose_nothing_and_none_is_starved(tmp_path: Path) -> None:
+    small = ["--files", "3", "--rounds", "1", "--results", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, str(BENCH / "contention.py"), *small], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "contention.json").read_text())
+    assert sum(one["conflicts"] for one in figures["runs"]["same"]) > 0
+    assert sum(one["conflicts"] for one in figures["runs"]["own"]) == 0
+    assert 1 < figures["tries"] <= 40

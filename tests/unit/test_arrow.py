@@ -20,7 +20,7 @@ import fastfold
 from arrow import batch_rows, rows, state_rows
 from fastfold import Batch, States
 from fastfold._core import Texts
-from fastfold.library import encode
+from fastfold.api import encode
 from fastfold.states import State, Text
 from fastfold.types import COLUMNS, KINDS, FoldCounts
 from sysmon import FEW, line

@@ -20,7 +20,7 @@ from committing import (
     record_of,
     state_key,
 )
-from fastfold import store as store_module
+from fastfold import transaction as transaction_module
 from fastfold.errors import ConfigError, Conflict, CorruptValue, IdentityClash, ParkError, Unavailable
 from fastfold.ledger import HostRecord, cut_chunks
 from fastfold.resp import Node
@@ -201,7 +201,8 @@ def test_another_writer_in_between(store: MemoryStore, time: Time, counts: Count
 
     committer = a_committer(lambda n: Tapped(store.connect(), tap), counts=counts, clock=time, sleep=time.sleep)
     result = committer.commit([deltas("a", "pq"), deltas("b", "p")], a_batch(1), NEVER)
-    assert result.conflicts == counts.seen["conflicts"] == 3
+    assert result.conflicts == counts.seen["conflicts"] == counts.seen["hot_hosts"] == 3
+    assert result.tries == 4
     assert result.hosts == 2
     assert counts_of(store) == {state_key("a", "p"): 4, state_key("a", "q"): 1, state_key("b", "p"): 1}
     assert len(record_of(store.snapshot().get, "a").entries) == 4
@@ -319,10 +320,9 @@ def test_a_server_that_is_gone(time: Time, counts: Counts) -> None:
     assert counts.seen["retries"] > 1
 
 
+ABORTED = ReplyError("EXECABORT Transaction discarded because of previous errors.")
 TRANSIENT = [
     "MOVED 5 memory:6379",
-    "ASK 5 memory:6380",
-    "TRYAGAIN Multiple keys request during rehashing of slot",
     "CLUSTERDOWN The cluster is down",
     "LOADING Redis is loading the dataset in memory",
     "MASTERDOWN Link with MASTER is down",
@@ -344,8 +344,7 @@ def test_an_error_reply_starts_again_at_watch(store: MemoryStore, time: Time, te
         if replies[0] == b"OK" and len(replies) == 3 and place in ("watch", "get"):
             return [error, *replies[1:]] if place == "watch" else [replies[0], replies[1], error]
         if isinstance(replies[-1], list) and len(replies) > 2 and place in ("queue", "exec"):
-            aborted = ReplyError("EXECABORT Transaction discarded because of previous errors.")
-            return [replies[0], error, replies[2], aborted] if place == "queue" else [*replies[:-1], error]
+            return [replies[0], error, replies[2], ABORTED] if place == "queue" else [*replies[:-1], error]
         return replies
 
     def connect(node: Node) -> Connection:
@@ -358,6 +357,36 @@ def test_an_error_reply_starts_again_at_watch(store: MemoryStore, time: Time, te
     result = committer.commit([deltas("a", "p")], a_batch(1), NEVER)
     assert result.retries == 1
     assert len(connections) == 2
+    assert counts_of(store) == {state_key("a", "p"): 1}
+
+
+@pytest.mark.parametrize("place", ["watch", "queue", "exec"])
+def test_try_again_costs_no_connection(store: MemoryStore, time: Time, place: str) -> None:
+    """A slot under way may answer so for hours: what is held on the connection must not begin anew each time."""
+    connections: list[Tapped] = []
+    error = ReplyError("TRYAGAIN Multiple keys request during rehashing of slot")
+    left = [error] * 3
+
+    def change(replies: list[Reply]) -> list[Reply]:
+        if len(replies) == 3 and place == "watch" and left:
+            return [left.pop(), *replies[1:]]
+        if isinstance(replies[-1], list) and len(replies) > 2 and place != "watch" and left:
+            # Nothing of it is written: the store must not keep what the server would have refused.
+            for key in (host_key("", "a"), state_key("a", "p")):
+                store.put(key, b"", 0)
+            return [replies[0], left.pop(), replies[2], ABORTED] if place == "queue" else [*replies[:-1], left.pop()]
+        return replies
+
+    def connect(node: Node) -> Connection:
+        connection = Tapped(store.connect(), lambda commands: None)
+        connection.change = change
+        connections.append(connection)
+        return connection
+
+    committer = a_committer(connect, clock=time, sleep=time.sleep)
+    result = committer.commit([deltas("a", "p")], a_batch(1), NEVER)
+    assert (result.hosts, result.retries, committer.counters.redirects) == (1, 0, 3)
+    assert len(connections) == 1
     assert counts_of(store) == {state_key("a", "p"): 1}
 
 
@@ -531,7 +560,7 @@ def test_a_key_of_another_type(store: MemoryStore) -> None:
 
 
 def test_two_processes_of_a_batch_under_one_key(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "process_digest", lambda process: bytes(8))
+    monkeypatch.setattr(transaction_module, "process_digest", lambda process: bytes(8))
     with pytest.raises(IdentityClash, match=r"'p', 'q'"):
         a_committer(memory_connect(store)).commit([deltas("a", "pq")], a_batch(1), NEVER)
     assert store.snapshot() == {}

@@ -80,6 +80,20 @@ def test_settings_made_by_a_program_are_checked_too() -> None:
         Settings(limits=Limits(depth=0))
 
 
+@pytest.mark.parametrize("account", ["12345678901", "1234567890123", "12345678901a", "１２３４５６７８９０１２"])
+def test_an_account_is_twelve_digits(account: str) -> None:
+    with pytest.raises(ConfigError, match="is not 12 digits"):
+        load({"bucket_owner": account}, NEEDED)
+    assert load({"bucket_owner": "012345678901"}, NEEDED).bucket_owner == "012345678901"
+
+
+def test_a_command_may_need_only_some_settings_of_a_group() -> None:
+    settings = load({}, {**NEEDED, "FASTFOLD_BUCKETS": "", "FASTFOLD_WAIT_S": "x"}, names=("queue_url", "namespace"))
+    assert settings.queue_url == NEEDED["FASTFOLD_QUEUE_URL"]
+    with pytest.raises(ConfigError, match="queue-url"):
+        load({}, {}, names=("queue_url",))
+
+
 def test_every_field_is_described() -> None:
     names = {field.name for field in dataclasses.fields(Settings)} - {"limits"}
     names |= {f"limit_{field.name}" for field in dataclasses.fields(Limits)}

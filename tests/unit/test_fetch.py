@@ -59,6 +59,24 @@ def test_a_version_is_asked_for_by_its_id_and_an_object_without_etag_by_its_key(
     ]
 
 
+def test_turning_versions_on_does_not_give_an_object_another_identity() -> None:
+    client = FakeS3(s3_reply(b"x"), {**s3_reply(b"x"), "VersionId": "null"})
+    before = make(client).fetch(REF, DEADLINE_S)
+    after = make(client).fetch(dataclasses.replace(REF, version_id="null"), DEADLINE_S)
+    assert before is not None
+    assert after is not None
+    assert (before.version_id, before.etag) == (after.version_id, after.etag) == ("", "e1")
+    # What lies under this version may be replaced, as an object without any.
+    assert client.requests[1] == {"Bucket": "b", "Key": REF.key, "VersionId": "null", "IfMatch": "e1"}
+
+
+def test_the_owner_of_the_bucket_is_named_in_every_request() -> None:
+    client, clock = FakeS3(s3_reply(b"x")), Clock()
+    fetcher = Fetcher(client, LIMIT, Meter(), owner="123456789012", clock=clock, sleep=clock.sleep)
+    fetcher.fetch(REF, DEADLINE_S)
+    assert client.requests[0]["ExpectedBucketOwner"] == "123456789012"
+
+
 def test_an_object_that_was_replaced_needs_no_work() -> None:
     assert make(FakeS3(client_error("PreconditionFailed", 412))).fetch(REF, DEADLINE_S) is None
 

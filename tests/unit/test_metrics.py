@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastfold.health import HealthServer
-from fastfold.metrics import LABELS, METRICS, Collector, Meter, Tally, total
+from fastfold.metrics import LABELS, METRICS, TOP, Collector, Meter, Tally, total
 
 
 def shown(tally: Tally) -> dict[str, float]:
@@ -126,3 +126,31 @@ def test_health_is_told_over_http() -> None:
         assert answer(server.port, "/other")[0] == 404
     finally:
         server.close()
+
+
+def test_a_top_keeps_the_labels_that_have_the_most() -> None:
+    meter = Meter()
+    for round_ in range(50):
+        for host in range(4):
+            meter.add("hot_hosts", label=f"hot-{host}")
+        # Many that were met once must not drive out those that are met again and again.
+        meter.add("hot_hosts", label=f"once-{round_}")
+    values = {label: value for (name, label), value in meter.snapshot().values.items() if name == "hot_hosts"}
+    assert len(values) == TOP
+    most = sorted(values, key=lambda label: -values[label])[:4]
+    assert sorted(most) == [f"hot-{host}" for host in range(4)]
+    assert all(values[f"hot-{host}"] == 50 for host in range(4))
+
+
+def test_the_top_of_all_workers_is_shown_with_the_most_first_and_no_more() -> None:
+    tally = Tally()
+    for worker in range(3):
+        meter = Meter()
+        for host in range(TOP):
+            meter.add("hot_hosts", 1 + host, label=f"host-{worker}-{host}")
+        meter.add("hot_hosts", 100, label="shared")
+        tally.update(worker, meter.snapshot())
+    (family,) = [one for one in Collector(tally).collect() if one.name == "fastfold_hot_hosts"]
+    shown = [(sample.labels["host"], sample.value) for sample in family.samples]
+    assert len(shown) == TOP
+    assert shown[0] == ("shared", 3 * 100 + 3)

@@ -79,6 +79,15 @@ def test_what_needs_no_work_is_skipped_and_counted() -> None:
     assert found.skipped == {"folder": 1, "empty": 1, "not_created": 1}
 
 
+@pytest.mark.parametrize("wrap", [str, wrapped], ids=["raw", "sns"])
+def test_a_message_for_another_namespace_is_not_allowed(wrap: Callable[[str], str]) -> None:
+    body = wrap(json.dumps({**json.loads(notification("logs", "a.gz")), "FastfoldNamespace": "again:"}))
+    assert len(parse_body(body, BUCKETS, MOST, "again:").objects) == 1
+    for other in ("ff:", "", "again"):
+        with pytest.raises(NotAllowed, match="for namespace 'again:'"):
+            parse_body(body, BUCKETS, MOST, other)
+
+
 @pytest.mark.parametrize(
     "change",
     [

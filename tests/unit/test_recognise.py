@@ -125,7 +125,7 @@ def test_records_that_could_be_of_two_formats_are_told_apart_by_others() -> None
 
 @pytest.mark.parametrize("squeeze", [bytes, gzip.compress, zstandard.ZstdCompressor().compress])
 def test_a_stored_file_is_recognised(squeeze: object) -> None:
-    detect = pytest.importorskip("fastfold.library", reason="the core is not built").detect_schema
+    detect = pytest.importorskip("fastfold.api", reason="the core is not built").detect_schema
     assert callable(squeeze)
     assert detect(squeeze(lines(*RECORDS["ocsf"] * 3))) == "ocsf"
     # What is not looked at may be anything, also damaged.
@@ -135,7 +135,7 @@ def test_a_stored_file_is_recognised(squeeze: object) -> None:
 
 
 def test_a_damaged_file_is_rejected() -> None:
-    detect = pytest.importorskip("fastfold.library", reason="the core is not built").detect_schema
+    detect = pytest.importorskip("fastfold.api", reason="the core is not built").detect_schema
     data = gzip.compress(lines(*RECORDS["ocsf"] * 3))
     with pytest.raises(Reject, match="compressed offset"):
         detect(data[:-12])
@@ -143,7 +143,7 @@ def test_a_damaged_file_is_rejected() -> None:
 
 def test_real_files_are_sysmon_or_nothing_we_know() -> None:
     """Also those that begin with records of other channels; two are of Azure's Syslog and VMConnection tables."""
-    detect = pytest.importorskip("fastfold.library", reason="the core is not built").detect_schema
+    detect = pytest.importorskip("fastfold.api", reason="the core is not built").detect_schema
     unknown = {"syslog", "vminsights"}
     for path in real_files():
         if path.name.partition("_")[0] in unknown:

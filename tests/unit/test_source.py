@@ -8,8 +8,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from fakes import FakeSqs, client_error
+from fastfold.clients import find_dead_letter_url
 from fastfold.errors import ConfigError, Late, NotAllowed, Reject, Unavailable
-from fastfold.source import Message, Queue, _find_dead_letter_url
+from fastfold.source import Message, Queue
 
 URL = "https://sqs/1/queue"
 DEAD = "https://sqs/1/dead"
@@ -121,6 +122,6 @@ def test_attributes_of_the_message_are_kept_as_far_as_there_is_room() -> None:
 
 def test_the_dead_letter_queue_is_found_from_the_redrive_policy() -> None:
     client = FakeSqs()
-    assert _find_dead_letter_url(client, URL) == ""
+    assert find_dead_letter_url(client, URL) == ""
     client.attributes = {"RedrivePolicy": '{"deadLetterTargetArn":"arn:aws:sqs:eu-1:42:dead","maxReceiveCount":100}'}
-    assert _find_dead_letter_url(client, URL) == "https://sqs/42/dead"
+    assert find_dead_letter_url(client, URL) == "https://sqs/42/dead"

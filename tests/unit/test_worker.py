@@ -42,6 +42,7 @@ class FakeDeltas:
 @dataclass
 class FakeResult:
     late: tuple[Late, ...] = ()
+    traces: tuple[Any, ...] = ()
 
 
 class Stages:
@@ -52,6 +53,9 @@ class Stages:
         self.folding: dict[str, Callable[[], object]] = {}
         self.committing: dict[str, Callable[[], object]] = {}
         self.late: dict[str, tuple[Late, ...]] = {}
+        self.hold_s = 0.0
+        self.lost: set[str] = set()
+        self.verified: list[tuple[str, ...]] = []
         self.replaced: set[str] = set()
         self.committed: list[str] = []
         self.batches: list[BatchId] = []
@@ -73,7 +77,14 @@ class Stages:
         self.committing.get(key(deltas.name), int)()
         self.committed.append(key(deltas.name))
         self.batches.append(batch)
-        return FakeResult(self.late.get(key(deltas.name), ()))
+        return FakeResult(self.late.get(key(deltas.name), ()), (key(deltas.name),) if self.hold_s else ())
+
+    def verify(self, held: Any) -> list[bool]:
+        self.verified += held
+        there = [self.lost.isdisjoint(traces) for traces in held]
+        # What is committed again is there.
+        self.lost.difference_update(*held)
+        return there
 
     def close(self) -> None:
         self.closed += 1
@@ -93,7 +104,7 @@ def fail(error: Exception) -> Callable[[], object]:
 class Bench:
     """A worker on fakes."""
 
-    def __init__(self, *bodies: str, slots: int = 2) -> None:
+    def __init__(self, *bodies: str, slots: int = 2, park: bool = True, held_messages: int = 1000) -> None:
         self.stages, self.meter = Stages(), Meter()
         self.sqs = FakeSqs(*bodies)
         queue = Queue(self.sqs, self.sqs, url="queue", dead_letter_url="dead", visibility_s=120, wait_s=0)
@@ -112,9 +123,10 @@ class Bench:
                 commit=self.stages,
                 meter=self.meter,
                 file_deadline_s=10,
+                park=park,
             )
 
-        self.worker = Worker(queue, keeper, pipeline, slots, self.meter, self.breaker)
+        self.worker = Worker(queue, keeper, pipeline, slots, self.meter, self.breaker, held_messages)
         self.worker.start()
 
     def ended(self, outcome: str) -> int:
@@ -137,8 +149,8 @@ class Bench:
 def make() -> Iterator[Callable[..., Bench]]:
     benches: list[Bench] = []
 
-    def make(*bodies: str, slots: int = 2, before: Callable[[Stages], object] = id) -> Bench:
-        bench = Bench(slots=slots)
+    def make(*bodies: str, slots: int = 2, before: Callable[[Stages], object] = id, **more: int) -> Bench:
+        bench = Bench(slots=slots, **more)
         before(bench.stages)
         bench.sqs.waiting = [{"ReceiptHandle": f"r{index}", "Body": body} for index, body in enumerate(bodies)]
         benches.append(bench)
@@ -186,6 +198,19 @@ def test_nothing_is_committed_of_a_file_at_fault_and_its_neighbours_are(make: Ma
     )
 
 
+def test_a_message_at_fault_may_be_left_to_the_redrive_policy(make: Make) -> None:
+    reject = Reject("record too long", line=3, offset=70, limit=9)
+    bench = make(notification("logs", "a", "b"), park=False, before=lambda s: s.folding.update(b=fail(reject)))
+    bench.wait("left")
+    bench.finish()
+    assert bench.stages.committed == ["a"]
+    assert bench.parked() == bench.sqs.receipts("delete") == []
+    # Not at once: SQS counts receives, and a message at fault must not use up its own in a moment.
+    assert [entry["VisibilityTimeout"] for entry in bench.sqs.named("hide")[0]["Entries"]] == [120]
+    assert bench.meter.snapshot().values["left", "Reject"] == 1
+    assert total(bench.meter.snapshot(), "parked") == 0
+
+
 @pytest.mark.parametrize(
     ("body", "error"),
     [("nonsense", "ParkError"), (notification("others", "a"), "NotAllowed")],
@@ -231,6 +256,94 @@ def test_the_test_event_is_deleted_and_counted(make: Make) -> None:
     bench.finish()
     assert bench.sqs.receipts("delete") == ["r0"]
     assert bench.meter.snapshot().values["skipped", "test_event"] == 1
+
+
+# Hold and verify
+
+
+def hold(seconds: float, *lost: str) -> Callable[[Stages], None]:
+    def before(stages: Stages) -> None:
+        stages.hold_s = seconds
+        stages.lost.update(lost)
+
+    return before
+
+
+def test_a_message_is_deleted_only_after_the_hold_and_takes_no_slot_meanwhile(make: Make) -> None:
+    names = [f"{index}" for index in range(5)]
+    bench = make(*[notification("logs", name) for name in names], slots=1, before=hold(0.5))
+    wait_until(lambda: total(bench.meter.snapshot(), "held") == 5, 5, "all held")
+    assert (bench.stages.committed, bench.stages.verified) == (names, [])
+    assert bench.ended("done") == 0
+    assert bench.sqs.receipts("delete") == []
+    bench.wait("done", 5)
+    bench.finish()
+    assert sorted(name for names in bench.stages.verified for name in names) == names
+    values = bench.meter.snapshot().values
+    assert (values["held", ""], values["verified", "there"]) == (0, 5)
+    assert sorted(bench.sqs.receipts("delete")) == [f"r{index}" for index in range(5)]
+
+
+def test_all_objects_of_a_message_are_verified(make: Make) -> None:
+    bench = make(notification("logs", "a", "b", "c"), before=hold(0.05))
+    bench.wait("done")
+    assert bench.stages.verified == [["a", "b", "c"]]
+
+
+def test_what_is_not_known_to_be_there_is_handed_back_and_not_deleted(make: Make) -> None:
+    bench = make(notification("logs", "a"), notification("logs", "b"), before=hold(0.05, "a"))
+    bench.wait("handed_back")
+    bench.wait("done")
+    bench.finish()
+    assert bench.sqs.receipts("delete") == ["r1"]
+    assert [entry["VisibilityTimeout"] for request in bench.sqs.named("hide") for entry in request["Entries"]] == [0]
+    assert bench.meter.snapshot().values["verified", "in doubt"] == 1
+
+
+def test_a_message_at_fault_is_parked_after_the_hold_of_the_rest(make: Make) -> None:
+    def before(stages: Stages) -> None:
+        hold(0.3)(stages)
+        stages.folding["b"] = fail(Reject("record too long", line=1, offset=1))
+
+    bench = make(notification("logs", "a", "b"), before=before)
+    wait_until(lambda: total(bench.meter.snapshot(), "held") == 1, 5, "held")
+    assert bench.parked() == []
+    bench.wait("parked")
+    assert bench.stages.verified == [["a"]]
+    assert len(bench.parked()) == 1
+
+
+def test_draining_verifies_what_fits_the_grace_period_and_hands_back_the_rest(make: Make) -> None:
+    bench = make(notification("logs", "a"), before=hold(0.4), slots=1)
+    wait_until(lambda: total(bench.meter.snapshot(), "held") == 1, 5, "held")
+    bench.stages.hold_s = 60
+    bench.sqs.waiting.append({"ReceiptHandle": "long", "Body": notification("logs", "b")})
+    wait_until(lambda: total(bench.meter.snapshot(), "held") == 2, 5, "held")
+    start = time.monotonic()
+    assert bench.worker.drain(3)
+    assert time.monotonic() - start < 2
+    assert bench.sqs.receipts("delete") == ["r0"]
+    assert bench.sqs.receipts("hide") == ["long"]
+
+
+def test_no_more_is_received_while_too_much_is_held(make: Make) -> None:
+    names = [f"{index}" for index in range(6)]
+    bench = make(*[notification("logs", name) for name in names], slots=1, before=hold(60), held_messages=2)
+    wait_until(lambda: total(bench.meter.snapshot(), "held") == 2, 5, "held")
+    time.sleep(0.5)
+    assert len(bench.sqs.waiting) == 4
+
+
+def test_after_a_fault_of_our_own_nothing_held_before_is_trusted(make: Make) -> None:
+    def before(stages: Stages) -> None:
+        hold(60)(stages)
+        stages.folding["b"] = fail(ZeroDivisionError("bug"))
+
+    bench = make(notification("logs", "a"), notification("logs", "b"), slots=1, before=before)
+    bench.wait("handed_back", 2)
+    bench.finish()
+    assert sorted(bench.sqs.receipts("hide")) == ["r0", "r1"]
+    assert bench.sqs.receipts("delete") == []
 
 
 def test_a_server_that_is_down_hands_back_and_stops_receiving(make: Make) -> None:

@@ -1,4 +1,4 @@
-"""The library: batch files to events and states, without servers."""
+"""What `import fastfold` offers: batch files to events and states, without servers."""
 
 from __future__ import annotations
 

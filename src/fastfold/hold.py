@@ -1,0 +1,178 @@
+"""Hold and verify: whether commits that Redis has acknowledged are still there.
+
+Redis acknowledges a write before a replica has it, so a failover may lose it.  A message is therefore
+not deleted when its file is committed: it is held for at least twice the node timeout of the
+cluster, and then it is looked whether what was written is still there.
+
+Not everything is read again.  A node's replica applies the writes of the node in their order, so what
+survives a failover is everything up to some write.  Of each node it is therefore enough to find the
+last host record that was written there (and those that were found applied after it: another worker
+wrote these, in an order that we do not know).  That is only true of writes that went one way, so the
+rest is a fence:
+
+* the connection is the one on which all of them were acknowledged: no failover, restart or cut lies between
+  the first write and the look;
+* the node still says of itself that it serves all their slots: none of them has moved meanwhile.
+
+Where any of that fails, nothing is known to be lost; the batch is committed again, which does nothing where
+it is still there, and is held again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from fastfold.errors import Unavailable
+from fastfold.resp import Node
+from fastfold.store import Command, Connection, Reply
+from fastfold.topology import CLUSTER_SLOTS, Nodes, parse_slots
+from fastfold.types import BatchId
+
+__all__ = ["Entry", "Footprint", "IsApplied", "Trace", "Tracer", "verify"]
+
+
+class Entry(NamedTuple):
+    """What the host record under a key must say."""
+
+    key: bytes
+    bits: int
+    chunk_index: int
+
+
+IsApplied = Callable[[Entry, BatchId, Reply], bool]
+"""Whether the reply to GET of a host record says that the batch is applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What a batch left on one node.
+
+    Attributes
+    ----------
+    batch : BatchId
+    node : Node
+    generation : int
+        Of the connection on which it was acknowledged.
+    slots : frozenset of int
+        Of all its hosts there.
+    entries : tuple of Entry
+        Those that vouch for all others: the last one written, and those found applied since.
+    """
+
+    batch: BatchId
+    node: Node
+    generation: int
+    slots: frozenset[int]
+    entries: tuple[Entry, ...]
+
+
+class Footprint:
+    """What a batch has left on one connection so far."""
+
+    __slots__ = ("_entries", "_slots")
+
+    def __init__(self) -> None:
+        self._slots: set[int] = set()
+        self._entries: list[Entry] = []
+
+    def wrote(self, slot: int, entry: Entry) -> None:
+        """A transaction was acknowledged: it comes after everything that was seen before."""
+        self._slots.add(slot)
+        self._entries = [entry]
+
+    def found(self, slot: int, entry: Entry) -> None:
+        """The ledger held the chunk already."""
+        self._slots.add(slot)
+        self._entries.append(entry)
+
+    def trace(self, batch: BatchId, node: Node, generation: int) -> Trace | None:
+        """The same as a value; ``None`` if there is nothing."""
+        if not self._entries:
+            return None
+        return Trace(batch, node, generation, frozenset(self._slots), tuple(self._entries))
+
+
+class Tracer:
+    """Collects what one batch leaves on all nodes.
+
+    Parameters
+    ----------
+    batch : BatchId
+    """
+
+    def __init__(self, batch: BatchId) -> None:
+        self._batch = batch
+        self._footprints: dict[tuple[Node, int], Footprint] = {}
+
+    def on(self, node: Node, generation: int) -> Footprint:
+        """Where to note what happens on a connection."""
+        return self._footprints.setdefault((node, generation), Footprint())
+
+    def traces(self) -> tuple[Trace, ...]:
+        """What there is to verify."""
+        traces = (print_.trace(self._batch, *where) for where, print_ in self._footprints.items())
+        return tuple(trace for trace in traces if trace is not None)
+
+
+def verify(nodes: Nodes, held: Sequence[Sequence[Trace]], is_applied: IsApplied) -> list[bool]:
+    """Look whether batches are still where they were acknowledged; one packet to each node.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    held : sequence of sequence of Trace
+        The traces of each batch.
+    is_applied : IsApplied
+
+    Returns
+    -------
+    list of bool
+        For each batch, whether all of it is known to be there.
+    """
+    by_node: dict[Node, list[Trace]] = {}
+    lost: set[Trace] = set()
+    for trace in dict.fromkeys(trace for traces in held for trace in traces):
+        if nodes.held(trace.node, trace.generation) is None:
+            lost.add(trace)
+        else:
+            by_node.setdefault(trace.node, []).append(trace)
+    asked: list[tuple[Node, Connection, list[Trace]]] = []
+    for node, traces in by_node.items():
+        connection = nodes.connection(node)
+        try:
+            connection.send([*_topology(nodes), *((b"GET", entry.key) for trace in traces for entry in trace.entries)])
+            asked.append((node, connection, traces))
+        except Unavailable:
+            nodes.drop(node)
+            lost.update(traces)
+    for node, connection, traces in asked:
+        try:
+            lost.update(_lost(nodes, node, connection, traces, is_applied))
+        except Unavailable:
+            nodes.drop(node)
+            lost.update(traces)
+    return [lost.isdisjoint(traces) for traces in held]
+
+
+def _topology(nodes: Nodes) -> tuple[Command, ...]:
+    return (CLUSTER_SLOTS,) if nodes.is_cluster else ()
+
+
+def _lost(
+    nodes: Nodes, node: Node, connection: Connection, traces: Sequence[Trace], is_applied: IsApplied
+) -> list[Trace]:
+    """Those of the traces that are not known to be there, from the replies of their node."""
+    topology = _topology(nodes)
+    replies = connection.read(len(topology) + sum(len(trace.entries) for trace in traces))
+    # Itself it asks, because nobody knows sooner what a node no longer serves.
+    owners = parse_slots(replies[0], node) if topology else None
+    values = iter(replies[len(topology) :])
+    lost = []
+    for trace in traces:
+        found = [is_applied(entry, trace.batch, next(values)) for entry in trace.entries]
+        stayed = owners is None or all(owners[slot] == node for slot in trace.slots)
+        if not (stayed and all(found)):
+            lost.append(trace)
+    return lost
