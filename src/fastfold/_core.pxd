@@ -709,5 +709,7 @@ cdef class Packer:
     cdef uint8_t* _put_body(self, uint8_t* out, size_t size, size_t made) noexcept nogil
     cdef Status _unpack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _unpack_one(self, Piece* piece, Bytes* out) noexcept nogil
-    cdef Status _unpack_body(self, const uint8_t* body, size_t size, Piece* piece, Bytes* out) noexcept nogil
+    cdef Status _unpack_body(
+        self, uint8_t dictionary, const uint8_t* body, size_t size, Piece* piece, Bytes* out
+    ) noexcept nogil
     cdef Status _expand(self, const uint8_t* frame, size_t size, Piece* piece, size_t mark, Bytes* out) noexcept nogil

@@ -61,6 +61,30 @@ cdef void _drop_members(const CPlan* plan, View* v, uint64_t pool) noexcept nogi
         v.form[i] = v.kept[i] < v.member_count[i]
 
 
+cdef bint _has_lost(const CPlan* plan, const View* v, uint32_t i) noexcept nogil:
+    """Whether a reducer has dropped a member or cut a text."""
+    cdef const ReducerPlan* reducer = &plan.reducers[i]
+    cdef uint32_t j
+    if not v.has[i] or reducer.op < OP_FIRST:
+        return False
+    if reducer.op != OP_SET:
+        return v.texts[i].cut != 0
+    if v.more[i]:
+        return True
+    for j in range(v.member_count[i]):
+        if v.members[reducer.members + j].cut:
+            return True
+    return False
+
+
+cdef void _count_losses(const CPlan* plan, const View* before, const View* after, uint64_t* losses) noexcept nogil:
+    """Count the reducers that have lost something and had not before; `before` may be NULL."""
+    cdef uint32_t i
+    for i in range(plan.reducer_count):
+        if _has_lost(plan, after, i) and not (before != NULL and _has_lost(plan, before, i)):
+            losses[i] += 1
+
+
 cdef void _bound_sets(const CPlan* plan, View* v) noexcept nogil:
     """Drop what does not fit, and mark the sets in which, in some part of the events, something may not have fitted."""
     cdef const ReducerPlan* reducer
