@@ -27,7 +27,15 @@ from fastfold.types import KINDS, OPS, Limits
 if TYPE_CHECKING:
     from fastfold.schema_types import FoldDefinition, Reducer
 
-__all__ = ["MEMBER_COST", "READ_BYTES", "check_value_bytes", "full_bytes", "least_value_bytes", "most_value_bytes", "pool_bytes"]
+__all__ = [
+    "MEMBER_COST",
+    "READ_BYTES",
+    "check_value_bytes",
+    "full_bytes",
+    "least_value_bytes",
+    "most_value_bytes",
+    "pool_bytes",
+]
 
 MEMBER_COST = 12
 """Most bytes of a member beside its text: end, shared beginning, mark of a cut, time.

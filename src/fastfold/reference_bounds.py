@@ -25,9 +25,7 @@ def bounded(state: State, definition: FoldDefinition) -> State:
     given = {one: _members(state.values.get(one.name)) for one in definition.reducers if one.op == "set"}
     kept: dict[Reducer, list[Text]] = {one: [] for one in given}
     # Python compares the members by time, then their sets by place, then the texts.
-    waiting = sorted(
-        (member.time_ns, place, member, one) for place, one in enumerate(given) for member in given[one]
-    )
+    waiting = sorted((member.time_ns, place, member, one) for place, one in enumerate(given) for member in given[one])
     for _, _, member, one in waiting:
         taken = sum(_excess(other, kept[other]) for other in kept)
         weight = _weight(kept[one])
@@ -58,5 +56,5 @@ def _excess(reducer: Reducer, members: Iterable[Text]) -> int:
     members = tuple(members)
     weight = _weight(members)
     if len(members) == reducer.limit or weight >= reducer.bytes:
-        weight = max(weight, full_bytes(reducer))
+        weight = full_bytes(reducer)
     return max(weight - reducer.reserve_bytes, 0)

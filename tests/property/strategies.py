@@ -63,13 +63,16 @@ _NARROW = FoldDefinition(
     "",
     (
         Reducer(1, "first", "min", "time", (), 0, 0),
-        Reducer(2, "files", "set", "file", (), 5, 12, 70, 30),
+        Reducer(2, "files", "set", "file", (), 12, 12, 70, 30),
         Reducer(3, "domains", "set", "domain", (), 2, 12, 60, 1),
         Reducer(4, "targets", "set", "target", ("other", "pipe", "file_write"), 8, 9, 200, 40),
         Reducer(5, "written", "set", "file", ("file_write",), 3, 4, 25, 25),
     ),
 )
-NARROW = replace(_NARROW, value_bytes=least_value_bytes(_NARROW) + 75)
+NARROW, *NARROWER = (
+    replace(_NARROW, value_bytes=least_value_bytes(_NARROW) + pool)
+    for pool in (75, 5, 30, 60, 120, 160, 180, 200, 220, 240, 260)
+)
 DEFINITIONS = {"tight": TIGHT, "process": PROCESS, "narrow": NARROW}
 
 # Everything that sysmon does not have: tenants, ids as text, several columns of one path, dotted
@@ -197,9 +200,9 @@ def crowds(draw: st.DrawFn) -> list[Event]:
 def rushes(draw: st.DrawFn) -> list[Event]:
     """Events of one process whose texts, of all lengths, are met at many times: what sets share runs out."""
     order = draw(st.randoms(use_true_random=False))
-    texts = ["abcdefghijklmnop"[: order.randrange(1, 15)] + str(number % 5) for number in range(12)]
+    texts = ["abcdefghijklmnop"[: order.randrange(1, 15)] + str(number % 5) for number in range(30)]
     made = []
-    for _ in range(draw(st.integers(1, 24))):
+    for _ in range(draw(st.integers(1, 40))):
         names = order.sample(("file", "domain", "target"), order.randrange(1, 4))
         given = {name: order.choice(texts) for name in names}
         made.append(Event(order.randrange(6), "t", "h", "p", order.choice(("file_write", "other")), 1, given))

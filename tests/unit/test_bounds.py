@@ -34,7 +34,13 @@ def worst_state(definition: FoldDefinition, lengths: tuple[int, ...], identity_b
     """Of a process that writes all it can, everywhere, at times that lie far apart."""
     identity = tuple(noise(identity_bytes) for _ in range(3))
     events = [
-        Event(DICE.randrange(TIME_MIN, TIME_MAX), *identity, kind, 1, {one: noise(DICE.choice(lengths)) for one in COLUMNS})
+        Event(
+            DICE.randrange(TIME_MIN, TIME_MAX),
+            *identity,
+            kind,
+            1,
+            {one: noise(DICE.choice(lengths)) for one in COLUMNS},
+        )
         for _ in range(12)
         for kind in KINDS
     ]
@@ -87,7 +93,9 @@ def test_a_definition_that_cannot_keep_to_its_limit_is_refused_with_the_figure(t
     assert least_value_bytes(definition) <= 2000
     path.write_text(head + 'column = "command_line"\ntext_bytes = 2000\n')
     least = least_value_bytes(definition) + 100
-    with pytest.raises(SchemaError, match=f"mine.toml:3: .*may take {least} bytes .*, but value_bytes = 2000: lower text"):
+    with pytest.raises(
+        SchemaError, match=f"mine.toml:3: .*may take {least} bytes .*, but value_bytes = 2000: lower text"
+    ):
         load_definition(path)
 
 

@@ -215,7 +215,12 @@ def test_version_1_has_no_dictionary() -> None:
 
 
 def test_bytes_that_are_not_ours_are_not_taken_for_a_dictionary_to_come() -> None:
-    for value in (b"\2\xf0", b"\2\xf0\xff\xff\xff\xff\xff\xff\xff", b"\2\x63\0", b"\2\x46" + b"\xff\xff\xff\x7f" + b"x" * 60):
+    for value in (
+        b"\2\xf0",
+        b"\2\xf0\xff\xff\xff\xff\xff\xff\xff",
+        b"\2\x63\0",
+        b"\2\x46" + b"\xff\xff\xff\x7f" + b"x" * 60,
+    ):
         with pytest.raises(CorruptValue, match="under key"):
             unpack_value(value, KEY)
 

@@ -12,7 +12,7 @@ cdef uint64_t _member_bytes(const TextRef* member) noexcept nogil:
 cdef uint64_t _excess(const ReducerPlan* reducer, uint64_t weight, uint32_t count) noexcept nogil:
     """What a set takes out of the pool; a full one the most it could."""
     if count == reducer.limit or weight >= reducer.full_bytes:
-        weight = max(weight, <uint64_t> reducer.full_bytes + reducer.text_bytes + _member_cost - 1)
+        weight = <uint64_t> reducer.full_bytes + reducer.text_bytes + _member_cost - 1
     return weight - reducer.reserve_bytes if weight > reducer.reserve_bytes else 0
 
 
