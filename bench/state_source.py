@@ -19,6 +19,7 @@ __all__ = ["Fleet", "fold_fleet"]
 
 Identity = tuple[str, str, str]
 SET_LIMIT_MOST = 1024
+NO_BOUND = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ def fold_fleet(files: Sequence[Path], no_limits: bool) -> Fleet:
     definition = load_definition("process")
     if no_limits:
         reducers = tuple(
-            dataclasses.replace(one, limit=SET_LIMIT_MOST) if one.op == "set" else one for one in definition.reducers
+            dataclasses.replace(one, limit=SET_LIMIT_MOST, bytes=NO_BOUND, reserve_bytes=NO_BOUND)
+            if one.op == "set"
+            else one
+            for one in definition.reducers
         )
-        definition = dataclasses.replace(definition, reducers=reducers)
+        definition = dataclasses.replace(definition, reducers=reducers, value_bytes=2 * NO_BOUND)
     plan = Plan(load_schema("sysmon"), definition, Limits())
     folder = Folder(plan)
     payloads: dict[Identity, bytes] = {}

@@ -18,6 +18,8 @@ from fastfold.generate import Corpus, batches
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
 
+SIZE_BYTES = 112 << 10
+
 CORPORA = (
     Corpus(files=6, hosts=30, hosts_per_file=10, processes=20, events=8, seed=101),
     Corpus(files=6, hosts=30, hosts_per_file=10, processes=20, events=30, seed=102),
@@ -39,7 +41,7 @@ def main() -> int:
                 merged = merge_group(plan, [payloads.get(name) for name in names], host.payloads)
                 payloads.update(zip(names, merged, strict=True))
         samples += [payload[2:] for _, payload in sorted(payloads.items())]
-    made = train(samples, DEFAULT_ID, "files of fastfold generate")
+    made = train(samples, DEFAULT_ID, "files of fastfold generate", SIZE_BYTES)
     Path(sys.argv[1]).write_bytes(made.dump())
     print(f"{made.samples} samples, {len(made.content)} bytes, digest {made.digest}")
     return 0

@@ -15,11 +15,13 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
 from fastfold._core import Dictionary, Packer, Plan, decode, encode, identity, merge_group
+from fastfold.bounds import least_value_bytes
 from fastfold.dictionaries import find_dictionaries
 from fastfold.errors import CorruptValue, IdentityClash, UnknownForm
-from fastfold.schema import load_definition
+from fastfold.schema import FoldDefinition, load_definition
 from fastfold.types import Limits
 from golden_values.golden_values import DEFINITION, FOLDER, read_golden
 
@@ -41,7 +43,9 @@ class Fuzzer:
     def __init__(self, seed: int) -> None:
         self.outcomes: Counter[str] = Counter()
         self._dice = random.Random(seed)
-        self._plan = Plan(None, load_definition(DEFINITION), Limits())
+        definition = load_definition(DEFINITION)
+        self._plan = Plan(None, definition, Limits())
+        self._narrow_plan = Plan(None, _narrowed(definition), Limits())
         dictionaries = [Dictionary(one.id, one.content, 3) for one in find_dictionaries()]
         self._packer = Packer(dictionaries, 1, 3, VALUE_BYTES)
         plain = Packer([], 0, 1, VALUE_BYTES)
@@ -76,7 +80,9 @@ class Fuzzer:
     def _merge(self, data: bytes) -> object:
         other = self._dice.choice(self._payloads)
         version = self._dice.choice((1, 2))
-        return merge_group(self._plan, [data, None, other], [data, data, data], version)
+        plan = self._dice.choice((self._plan, self._narrow_plan))
+        losses: dict[str, int] = {}
+        return merge_group(plan, [data, None, other], [data, data, data], version, losses)
 
     def _unpack(self, data: bytes) -> object:
         (payload,) = self._packer.unpack([data], [b"key"])
@@ -105,6 +111,15 @@ class Fuzzer:
             else:
                 data[place : place + 1] = dice.choice(_ODD)
         return bytes(data)
+
+
+def _narrowed(definition: FoldDefinition) -> FoldDefinition:
+    """The same with hardly any room for sets: a merge has to drop members."""
+    reducers = tuple(
+        replace(one, bytes=200, reserve_bytes=40) if one.op == "set" else one for one in definition.reducers
+    )
+    definition = replace(definition, reducers=reducers)
+    return replace(definition, value_bytes=least_value_bytes(definition) + 200)
 
 
 def _name(error: Exception) -> str:

@@ -293,6 +293,9 @@ ctypedef struct ReducerPlan:
     uint32_t kinds      # one bit a kind
     uint32_t limit
     uint32_t text_bytes
+    uint32_t read_bytes         # longest text in a payload: limits were larger once
+    uint32_t full_bytes         # what members weigh when a set is full
+    uint32_t reserve_bytes
     uint32_t place      # first word in the accumulator
     uint32_t members    # first member in a view
 
@@ -330,6 +333,7 @@ ctypedef struct CPlan:
     uint32_t reducer_count
     uint32_t stride_words       # 64-bit words of an accumulator
     uint32_t member_room
+    uint64_t pool_bytes         # what sets share, before the identity is taken off
     uint16_t* steps             # reducers of kind k: steps[k * reducer_count ..], ended by NO_STEP
     # limits
     uint64_t record_bytes
@@ -499,6 +503,8 @@ ctypedef struct View:
     TextRef* texts
     TextRef* members
     uint32_t* member_count
+    uint64_t* weight            # of the members of a set, and how many of them are kept, while sets are bounded
+    uint32_t* kept
     Bytes arena                 # texts that had to be put together
 
 
@@ -703,5 +709,7 @@ cdef class Packer:
     cdef uint8_t* _put_body(self, uint8_t* out, size_t size, size_t made) noexcept nogil
     cdef Status _unpack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _unpack_one(self, Piece* piece, Bytes* out) noexcept nogil
-    cdef Status _unpack_body(self, const uint8_t* body, size_t size, Piece* piece, Bytes* out) noexcept nogil
+    cdef Status _unpack_body(
+        self, uint8_t dictionary, const uint8_t* body, size_t size, Piece* piece, Bytes* out
+    ) noexcept nogil
     cdef Status _expand(self, const uint8_t* frame, size_t size, Piece* piece, size_t mark, Bytes* out) noexcept nogil

@@ -37,6 +37,7 @@ import numpy
 
 from isal import isal_zlib
 
+from fastfold.bounds import MEMBER_COST, READ_BYTES, pool_bytes
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, ParkError, Reject, UnknownForm
 from fastfold.schema_types import (
     CONDITION_OPS,
@@ -108,6 +109,7 @@ include "core/codec.pxi"
 include "core/codec1.pxi"
 include "core/codec2.pxi"
 include "core/decode2.pxi"
+include "core/bound.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
 include "core/reader.pxi"

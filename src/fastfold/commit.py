@@ -77,8 +77,8 @@ class Committer:
     merge_group : MergeGroup
     settings : CommitSettings
     counts : Counts or None
-        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``; and ``hot_hosts`` as
-        they conflict.
+        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``; ``state_limit_hits`` as
+        groups are written, and ``hot_hosts`` as they conflict.
     random, clock, sleep : callable
         For tests; `clock` is that of the deadlines.
 
@@ -149,7 +149,7 @@ class Committer:
             The first value that is damaged, of another identity or too long; nothing is written for its
             group, and all others are applied.
         UnknownForm
-            The same for a value that another version wrote, or with a dictionary that is not here.
+            The same for a value with a dictionary that is not here.
         ConfigError
             Redis refuses us.
         """
@@ -346,6 +346,7 @@ class Committer:
                 run.refusal = error
         else:
             if isinstance(decision, Write):
+                group.losses = decision.losses
                 return decision.commands
             match decision:
                 case Recut(bits) if bits != host.bits:
@@ -383,6 +384,9 @@ class Committer:
         self.counters.commits += 1
         self.counters.processes += len(group.keys)
         group.host.written = True
+        if group.losses and self._counts is not None:
+            for reducer, states in group.losses.items():
+                self._counts.add("state_limit_hits", states, reducer)
         lane.footprint.wrote(group.host.slot, group.entry)
         self._finish(run, group)
 

@@ -34,7 +34,7 @@ GROUPS: dict[str, str] = {
     "rules": "What is looked for",
     "pod": "Processes, threads and time",
     "alerts": "Where alerts go",
-    "limits": "Bounds on one message and one file",
+    "limits": "Bounds on one message, one file and one value",
 }
 """Groups of settings with their headings, in the order of the documentation."""
 
@@ -51,6 +51,7 @@ _LIMIT_RANGES: dict[str, tuple[int, int, str]] = {
     "processes": (1, 1 << 28, "most distinct processes in a file"),
     "identity_bytes": (16, 1 << 16, "longest tenant, host or process id"),
     "text_total_bytes": (1 << 20, 1 << 36, "most bytes of distinct text kept from one file"),
+    "value_bytes": (1024, 16 << 20, "largest value of a process; a fold that could exceed it is refused"),
 }
 
 

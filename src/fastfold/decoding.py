@@ -15,7 +15,7 @@ from fastfold.values import Codec, ValueForm
 __all__ = ["UNREADABLE", "Decoder", "is_host_key"]
 
 UNREADABLE = (CorruptValue, UnknownForm)
-"""What a value that cannot be read raises: damaged, or of a version or with a dictionary that is not known here."""
+"""What a value that cannot be read raises: damaged, or with a dictionary that is not known here."""
 
 
 def is_host_key(key: bytes) -> bool:

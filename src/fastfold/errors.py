@@ -5,7 +5,7 @@
     FastfoldError
     ├── RetryError            try the same again later; the message stays in the queue
     │   ├── Unavailable       a server did not answer, or said "not now"
-    │   ├── UnknownForm       a value of a newer version, or with a dictionary that is not here
+    │   ├── UnknownForm       a value with a dictionary that is not here yet
     │   └── Undelivered       the servers are well, but a sink has not taken an alert
     ├── RereadError           start again at WATCH: what was read is no longer true
     │   └── Conflict          EXEC answered nil: a watched key changed
@@ -76,14 +76,17 @@ class Unavailable(RetryError):
 
 
 class UnknownForm(RetryError):
-    """A value in Redis that is sound, but that this process cannot read: others write what it does not know yet.
+    """A value in Redis with a dictionary that this process has not: others write with it already.
+
+    It comes again, because the dictionary is on its way: readers get it before writers.  A format version that is
+    not known is a `CorruptValue`: what wrote it may be anything.
 
     Attributes
     ----------
     what : str
-        The format version or dictionary that is not known.
+        The dictionary.
     where : str
-        Where it would be looked for; empty for a version.
+        Where it is to be put; empty where that is not known.
     key : bytes or None
         The key in Redis, where known.
     """
@@ -96,9 +99,7 @@ class UnknownForm(RetryError):
 
     def __str__(self) -> str:
         text = f"unknown {self.what}" + (f" under key {self.key!r}" if self.key is not None else "")
-        if self.where:
-            return f"{text}: {self.where}"
-        return f"{text}: it was written by a newer fastfold; readers are updated before writers"
+        return f"{text}: {self.where}" if self.where else text
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild_unknown, (self.what, self.where, self.key))

@@ -79,6 +79,7 @@ METRICS: dict[str, Metric] = {
     "no_process": Metric("counter", "Records that gave no event, by reason", "reason"),
     "rejects": Metric("counter", "Files rejected, by reason", "reason"),
     "limit_hits": Metric("counter", "Files rejected for a limit, by reason", "reason"),
+    "state_limit_hits": Metric("counter", "States that lost something to a limit first, by reducer", "reducer"),
     "parked": Metric("counter", "Messages sent to the dead-letter queue, by class of error", "class"),
     "left": Metric("counter", "Receives of messages left to the queue's redrive policy, by class of error", "class"),
     "conflicts": Metric("counter", "Transactions that another writer forced to start again"),

@@ -6,6 +6,7 @@ Read it as the specification, part by part::
 
     reference_inflate    stored file -> text
     reference_records    text -> lines -> records -> events
+    reference_bounds     what the sets of a state may keep together
     reference_times      texts of times -> nanoseconds
     reference            events -> states, states -> states
     reference_payload    states <-> payloads
@@ -17,6 +18,7 @@ import re
 from collections.abc import Iterable
 
 from fastfold.errors import IdentityClash
+from fastfold.reference_bounds import bounded
 from fastfold.reference_bytes import I64_MAX, U64_MAX
 from fastfold.reference_inflate import inflate
 from fastfold.reference_payload import decode, encode
@@ -84,7 +86,7 @@ def fold_events(events: Iterable[Event], definition: FoldDefinition) -> dict[Ide
             value = _reduce(reducer, seen)
             if value is not None:
                 values[reducer.name] = value
-        states[identity] = State(*identity, values)
+        states[identity] = bounded(State(*identity, values), definition)
     return states
 
 
@@ -169,7 +171,7 @@ def merge_states(a: State, b: State, definition: FoldDefinition) -> State:
         parts = [state.values[reducer.name] for state in (a, b) if reducer.name in state.values]
         if parts:
             values[reducer.name] = _join(reducer, parts)
-    return State(a.tenant, a.host, a.process, values)
+    return bounded(State(a.tenant, a.host, a.process, values), definition)
 
 
 def _join(reducer: Reducer, parts: list[Value]) -> Value:

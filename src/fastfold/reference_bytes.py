@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastfold.bounds import READ_BYTES
 from fastfold.errors import CorruptValue
 from fastfold.reference_times import TIME_MAX, TIME_MIN
 from fastfold.schema import FoldDefinition, Reducer
@@ -156,7 +157,8 @@ class Reader:
     def checked(self, reducer: Reducer, value: Value) -> Value:
         """The value, if a fold could have made it."""
         members = value.members if isinstance(value, TextSet) else (value,) if isinstance(value, Text) else ()
-        if not all(0 < len(member.text.encode()) <= reducer.text_bytes for member in members):
+        most = max(reducer.text_bytes, READ_BYTES)
+        if not all(0 < len(member.text.encode()) <= most for member in members):
             raise self.fault("a text that is empty or over its limit")
         if isinstance(value, TextSet):
             if not members or len(members) > reducer.limit:

@@ -8,8 +8,9 @@ all.  `Transactions.decide` looks at what round trip 1 of a group brought, and s
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from fastfold._core import step_ledger
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
@@ -34,8 +35,15 @@ __all__ = [
     "Write",
 ]
 
-MergeGroup = Callable[[list[bytes | None], list[bytes]], list[bytes]]
-"""Merges deltas into the payloads they belong to, for instance `fastfold._core.merge_group` of a plan."""
+
+class MergeGroup(Protocol):
+    """`fastfold._core.merge_group` of a plan."""
+
+    def __call__(
+        self, currents: list[bytes | None], deltas: list[bytes], /, *, losses: dict[str, int] | None
+    ) -> list[bytes]:
+        """The payloads of the states with the deltas in them; counts what reducers lost for the first time."""
+
 
 _CONFLICT_BACKOFF = BackoffPolicy(0.002, 0.1)
 _FAULT_BACKOFF = BackoffPolicy(0.05, 2.0)
@@ -143,10 +151,12 @@ class Group:
         That node, when it must be asked the next time.
     ready_at : float
         When it may be tried again, on the committer's clock.
+    losses : dict of str to int
+        Of the writes that are under way.
     done : bool
     """
 
-    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "ready_at", "redirects")
+    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "losses", "ready_at", "redirects")
 
     def __init__(self, host: HostWork, chunk: Chunk) -> None:
         self.host = host
@@ -156,6 +166,7 @@ class Group:
         self.redirects = 0
         self.ask: Node | None = None
         self.ready_at = 0.0
+        self.losses: dict[str, int] = {}
         self.done = False
 
     @property
@@ -174,9 +185,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The SETEX of round trip 2, that of the host record first."""
+    """The SETEX of round trip 2, that of the host record first.
+
+    Attributes
+    ----------
+    commands : list of Command
+    losses : dict of str to int
+        By name of reducer: states in which it drops or cuts something for the first time.
+    """
 
     commands: list[Command]
+    losses: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,14 +273,16 @@ class Transactions:
         record = self._step(group, batch, found[0])
         if not isinstance(record, bytes):
             return record
-        merged = self._merge(group, found[1:])
+        losses: dict[str, int] = {}
+        merged = self._merge(group, found[1:], losses)
         first, *values = self.codec.pack_all([record, *merged])
         ttl = self._state_ttl
         return Write(
             [
                 (b"SETEX", host.key, self._record_ttl, first),
                 *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)],
-            ]
+            ],
+            losses,
         )
 
     def is_applied(self, entry: Entry, batch: BatchId, reply: Reply) -> bool:
@@ -320,7 +341,7 @@ class Transactions:
             raise IdentityClash(f"hosts {stored!r} and {ours!r} have one key, {host.key!r}")
         return record
 
-    def _merge(self, group: Group, values: Sequence[bytes | None]) -> list[bytes]:
+    def _merge(self, group: Group, values: Sequence[bytes | None], losses: dict[str, int]) -> list[bytes]:
         deltas, members, keys = group.host.deltas, group.chunk.members, group.keys
         if len(set(keys)) < len(keys):
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
@@ -329,7 +350,7 @@ class Transactions:
         currents = self.codec.unpack_all(values, keys)
         try:
             # The core compares the identities; it does not know the keys.
-            return self._merge_group(currents, payloads)
+            return self._merge_group(currents, payloads, losses=losses)
         except (CorruptValue, IdentityClash):
             for key, current, payload in zip(keys, currents, payloads, strict=True):
                 self._blame(key, current, payload)
@@ -338,7 +359,7 @@ class Transactions:
     def _blame(self, key: bytes, current: bytes | None, payload: bytes) -> None:
         """Raise with the key if it is this value that cannot be merged."""
         try:
-            self._merge_group([current], [payload])
+            self._merge_group([current], [payload], losses=None)
         except CorruptValue as error:
             raise error.at(key) from None
         except IdentityClash as error:

@@ -109,10 +109,10 @@ class Codec:
         Raises
         ------
         CorruptValue
-            With `key`, when the value is not ours, damaged, or larger than the limit.  The size is
-            looked at before anything is expanded.
+            With `key`, when the value is not ours, of a version that is not known here, damaged, or larger
+            than the limit.  The size is looked at before anything is expanded.
         UnknownForm
-            With `key`, when it is of a version or with a dictionary that is not known here.
+            With `key`, when it is with a dictionary that is not known here.
         """
         payload = self.unpack_all([value], None if key is None else [key])[0]
         assert payload is not None
@@ -129,8 +129,6 @@ class Codec:
         try:
             return self._packer.unpack(list(values), None if keys is None else list(keys))
         except UnknownForm as error:
-            if not error.what.startswith("dictionary"):
-                raise
             number = error.what.rpartition(" ")[2]
             where = self.form.folder or "the folder that dictionary_folder names (none is named)"
             raise UnknownForm(error.what, where=f"put {number}.ffdict into {where}", key=error.key) from None

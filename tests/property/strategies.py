@@ -9,10 +9,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import zstandard
 from hypothesis import strategies as st
 
+from fastfold.bounds import least_value_bytes
 from fastfold.reference import TIME_MAX, TIME_MIN, Event, Identity, fold_events
 from fastfold.schema import (
     Condition,
@@ -32,6 +34,9 @@ SYSMON = load_schema("sysmon")
 PROCESS = load_definition("process")
 CHANNEL = "Microsoft-Windows-Sysmon/Operational"
 
+# What no set of these is ever full with.
+ROOM = 1 << 20
+
 # Limits so small that every example meets them, and every op on every sort of column.
 TIGHT = FoldDefinition(
     "tight",
@@ -44,14 +49,31 @@ TIGHT = FoldDefinition(
         Reducer(4, "some", "count", None, ("file_write", "process_start"), 0, 0),
         Reducer(5, "image", "first", "image", (), 0, 4),
         Reducer(6, "user", "last", "user", (), 0, 7),
-        Reducer(7, "files", "set", "file", (), 3, 6),
-        Reducer(20, "one", "set", "file", ("file_write",), 1, 4),
+        Reducer(7, "files", "set", "file", (), 3, 6, ROOM, ROOM),
+        Reducer(20, "one", "set", "file", ("file_write",), 1, 4, ROOM, ROOM),
         Reducer(300, "low", "min", "detail", (), 0, 0),
         Reducer(301, "high", "max", "detail", (), 0, 0),
         Reducer(1 << 20, "total", "sum", "detail", (), 0, 0),
     ),
 )
-DEFINITIONS = {"tight": TIGHT, "process": PROCESS}
+# Sets that share so little that every few events use it up: full by number, by weight, with and without a reserve.
+_NARROW = FoldDefinition(
+    "narrow",
+    1,
+    "",
+    (
+        Reducer(1, "first", "min", "time", (), 0, 0),
+        Reducer(2, "files", "set", "file", (), 12, 12, 70, 30),
+        Reducer(3, "domains", "set", "domain", (), 2, 12, 60, 1),
+        Reducer(4, "targets", "set", "target", ("other", "pipe", "file_write"), 8, 9, 200, 40),
+        Reducer(5, "written", "set", "file", ("file_write",), 3, 4, 25, 25),
+    ),
+)
+NARROW, *NARROWER = (
+    replace(_NARROW, value_bytes=least_value_bytes(_NARROW) + pool)
+    for pool in (75, 5, 30, 60, 120, 160, 180, 200, 220, 240, 260)
+)
+DEFINITIONS = {"tight": TIGHT, "process": PROCESS, "narrow": NARROW}
 
 # Everything that sysmon does not have: tenants, ids as text, several columns of one path, dotted
 # paths three deep, times as numbers, conditions of every kind, more mappings than events.
@@ -174,9 +196,22 @@ def crowds(draw: st.DrawFn) -> list[Event]:
     return made + draw(st.lists(ONE_PROCESS, max_size=3))
 
 
+@st.composite
+def rushes(draw: st.DrawFn) -> list[Event]:
+    """Events of one process whose texts, of all lengths, are met at many times: what sets share runs out."""
+    order = draw(st.randoms(use_true_random=False))
+    texts = ["abcdefghijklmnop"[: order.randrange(1, 15)] + str(number % 5) for number in range(30)]
+    made = []
+    for _ in range(draw(st.integers(1, 40))):
+        names = order.sample(("file", "domain", "target"), order.randrange(1, 4))
+        given = {name: order.choice(texts) for name in names}
+        made.append(Event(order.randrange(6), "t", "h", "p", order.choice(("file_write", "other")), 1, given))
+    return made
+
+
 def states(definition: FoldDefinition) -> st.SearchStrategy[State]:
     """States of one process, as folds make them."""
-    some = st.one_of(st.lists(ONE_PROCESS, min_size=1, max_size=8), crowds())
+    some = st.one_of(st.lists(ONE_PROCESS, min_size=1, max_size=8), crowds(), rushes())
     return some.map(lambda given: next(iter(fold_events(given, definition).values())))
 
 

@@ -19,7 +19,8 @@ LAYERS = (
     "config demo_alerts demo_screen dictionaries local logs metrics notification parking printing progress"
     " reference_times retry rule_values rule_version rule_yaml scan_progress schema_types sigma_fields store tables"
     " waiting",
-    "breaker clients clihelp definition_read health ledger options rule_read schema_read",
+    "bounds breaker clients clihelp health ledger options rule_read schema_read",
+    "definition_read",
     "rule_fields schema",
     "sigma_conditions",
     "sigma",
@@ -35,7 +36,7 @@ LAYERS = (
     "rawwalk",
     "rawlayout2",
     "rawlayout",
-    "_core reference_bytes generate_records listing sender show",
+    "_core reference_bounds reference_bytes generate_records listing sender show",
     "resp",
     "topology",
     "canary hold keyspace",

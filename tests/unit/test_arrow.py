@@ -20,6 +20,8 @@ import fastfold
 from arrow import batch_rows, rows, state_rows
 from fastfold import Batch, States
 from fastfold._core import Texts
+from fastfold.api import encode
+from fastfold.states import State, Text
 from fastfold.types import COLUMNS, KINDS, FoldCounts
 from sysmon import FEW, line
 
@@ -133,8 +135,10 @@ def test_many_states_come_in_chunks() -> None:
 
 
 def test_large_states_come_in_smaller_chunks() -> None:
-    (text,) = fastfold.fold(line(1, CommandLine="x" * 30_000)).payloads.values()
-    states = States(fastfold.fold(b"").definition, {("", "a", f"{n:05}"): text for n in range(5000)}, FoldCounts())
+    empty = fastfold.fold(b"")
+    state = State("", "h", "p", {"command_line": Text(1, "x" * 30_000)})
+    text = encode(state, empty.definition)
+    states = States(empty.definition, {("", "a", f"{n:05}"): text for n in range(5000)}, FoldCounts())
     chunks = pyarrow.table(states).to_batches()
     assert len(chunks) == 3
     assert all(chunk.nbytes < 80 << 20 for chunk in chunks)

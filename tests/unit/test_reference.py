@@ -886,11 +886,11 @@ def test_a_set_over_its_limit_keeps_the_earliest_and_says_more() -> None:
 
 
 def test_texts_over_their_limit_are_cut_at_a_character_and_marked() -> None:
-    long = "x" * 4095 + "é"
-    state = folded(event(1, "file_write", file=long), event(1, "file_write", file="x" * 4095))
-    assert state.values["files"] == TextSet(False, (Text(1, "x" * 4095, False), Text(1, "x" * 4095, True)))
-    assert folded(event(1, image="y" * 32768)).values["image"] == Text(1, "y" * 32768)
-    assert folded(event(1, image="y" * 32769)).values["image"] == Text(1, "y" * 32768, True)
+    long = "x" * 511 + "é"
+    state = folded(event(1, "file_write", file=long), event(1, "file_write", file="x" * 511))
+    assert state.values["files"] == TextSet(False, (Text(1, "x" * 511, False), Text(1, "x" * 511, True)))
+    assert folded(event(1, command_line="y" * 2048)).values["command_line"] == Text(1, "y" * 2048)
+    assert folded(event(1, command_line="y" * 2049)).values["command_line"] == Text(1, "y" * 2048, True)
 
 
 NUMBERS = FoldDefinition(
@@ -1123,13 +1123,14 @@ def test_every_truncation_and_every_extension_of_a_payload_is_refused() -> None:
 
 
 def test_the_reference_imports_nothing_of_the_core() -> None:
-    parts = ["", "_bytes", "_inflate", "_payload", "_records", "_times", "_version1"]
+    parts = ["", "_bounds", "_bytes", "_inflate", "_payload", "_records", "_times", "_version1"]
     modules: set[str | None] = set()
     for part in parts:
         tree = ast.parse(Path(reference.__file__).with_name(f"reference{part}.py").read_text(encoding="utf-8"))
         modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {name for name in modules if name and name.startswith("fastfold")} == {
+        "fastfold.bounds",
         "fastfold.errors",
         *(f"fastfold.reference{part}" for part in parts[1:]),
         "fastfold.schema",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 import threading
@@ -203,13 +204,25 @@ def test_an_unknown_dictionary_is_named_with_the_place_to_put_it(folder: Path, t
 
 @pytest.mark.parametrize("value", [b"\3\0abcdefgh", b"\0\0abcdefgh", b"\xff\xffabcdefgh"])
 def test_an_unknown_version_is_named(value: bytes) -> None:
-    with pytest.raises(UnknownForm, match=f"unknown format version {value[0]} .*readers are updated before writers"):
+    told = f"corrupt value: format version {value[0]}, which is not known here under key b'{KEY.decode()}'"
+    with pytest.raises(CorruptValue, match=re.escape(told)):
         unpack_value(value, KEY)
 
 
 def test_version_1_has_no_dictionary() -> None:
-    with pytest.raises(UnknownForm, match="dictionary 7"):
+    with pytest.raises(CorruptValue, match="under key"):
         unpack_value(b"\1\7" + GOOD[2:], KEY)
+
+
+def test_bytes_that_are_not_ours_are_not_taken_for_a_dictionary_to_come() -> None:
+    for value in (
+        b"\2\xf0",
+        b"\2\xf0\xff\xff\xff\xff\xff\xff\xff",
+        b"\2\x63\0",
+        b"\2\x46" + b"\xff\xff\xff\x7f" + b"x" * 60,
+    ):
+        with pytest.raises(CorruptValue, match="under key"):
+            unpack_value(value, KEY)
 
 
 def test_another_dictionary_of_the_same_id_is_found_by_the_checksum(own: StoredDictionary) -> None:

@@ -27,9 +27,11 @@ cdef bint _init_view(View* v, const CPlan* plan) noexcept nogil:
     v.texts = <TextRef*> calloc(n, sizeof(TextRef))
     v.members = <TextRef*> calloc(plan.member_room + 1, sizeof(TextRef))
     v.member_count = <uint32_t*> calloc(n, sizeof(uint32_t))
+    v.weight = <uint64_t*> calloc(n, sizeof(uint64_t))
+    v.kept = <uint32_t*> calloc(n, sizeof(uint32_t))
     return (
         v.has != NULL and v.more != NULL and v.form != NULL and v.numbers != NULL and v.counts != NULL
-        and v.texts != NULL and v.members != NULL and v.member_count != NULL
+        and v.texts != NULL and v.members != NULL and v.member_count != NULL and v.weight != NULL and v.kept != NULL
     )
 
 
@@ -42,6 +44,8 @@ cdef void _free_view(View* v) noexcept nogil:
     free(v.texts)
     free(v.members)
     free(v.member_count)
+    free(v.weight)
+    free(v.kept)
     free(v.arena.data)
 
 

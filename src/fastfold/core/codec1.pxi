@@ -134,7 +134,7 @@ cdef Status _get_set_1(Cursor* c, const ReducerPlan* reducer, View* v, uint32_t 
     v.more[i] = head & 1
     v.member_count[i] = <uint32_t> (head >> 1)
     for j in range(v.member_count[i]):
-        status = _get_text_1(c, before, reducer.text_bytes, &members[j])
+        status = _get_text_1(c, before, reducer.read_bytes, &members[j])
         if status != OK:
             return status
         before = members[j].time
@@ -151,7 +151,7 @@ cdef Status _get_value_1(Cursor* c, const ReducerPlan* reducer, View* v, uint32_
     if reducer.op == OP_SET:
         return _get_set_1(c, reducer, v, i)
     if reducer.op >= OP_FIRST:
-        return _get_text_1(c, c.base, reducer.text_bytes, &v.texts[i])
+        return _get_text_1(c, c.base, reducer.read_bytes, &v.texts[i])
     if reducer.op == OP_SUM:
         return _get_varint(c, &v.numbers[i])
     status = _get_byte(c, &mark)

@@ -227,10 +227,10 @@ cdef Status _get_texts(const CPlan* plan, Cursor* c, View* v) noexcept nogil:
         if not v.has[i] or reducer.op < OP_FIRST or v.form[i] != TEXT_PLAIN:
             continue
         if reducer.op == OP_SET:
-            status = _get_member_texts(c, v, v.members + reducer.members, v.member_count[i], reducer.text_bytes)
+            status = _get_member_texts(c, v, v.members + reducer.members, v.member_count[i], reducer.read_bytes)
         else:
             text = &v.texts[i]
-            status = _get_ended(c, reducer.text_bytes, &text.at, &text.length)
+            status = _get_ended(c, reducer.read_bytes, &text.at, &text.length)
             if status == OK and (text.length == 0 or not _is_ascii_or_utf8(text.at, text.length)):
                 status = PAYLOAD_TEXT
         if status != OK:
@@ -325,7 +325,7 @@ cdef Status _get_ids(const CPlan* plan, Cursor* c, View* v, Ids* ids) noexcept n
         texts = v.members + reducer.members if reducer.op == OP_SET else &v.texts[i]
         count = v.member_count[i] if reducer.op == OP_SET else 1
         for j in range(count):
-            status = _get_id(c, v, v.form[i], reducer.text_bytes, &texts[j], ids)
+            status = _get_id(c, v, v.form[i], reducer.read_bytes, &texts[j], ids)
             if status != OK:
                 return status
     return OK

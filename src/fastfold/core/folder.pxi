@@ -126,6 +126,7 @@ cdef class Folder(Reader):
                 v.identity[part] = _text_at(&p.strings, codes[part])
                 v.identity_length[part] = _text_length(&p.strings, codes[part])
             _view_state(&self.fold, &p.strings, numbers[i], v)
+            _bound_sets(&self.plan.c, v)
             if not _encode_view(&self.plan.c, v, out):
                 return False
             ends[i] = out.size

@@ -153,10 +153,10 @@ cdef class Packer:
         Raises
         ------
         CorruptValue
-            A value is not ours, damaged, or larger than the limit.  The size is looked at before anything is
-            expanded.
+            A value is not ours, of a version that is not known here, damaged, or larger than the limit.  The size
+            is looked at before anything is expanded.
         UnknownForm
-            A value of a version or with a dictionary that is not known here.
+            A value with a dictionary that is not known here.
         """
         cdef Py_ssize_t count = len(values)
         cdef Piece* pieces = <Piece*> calloc(count + 1, sizeof(Piece))
@@ -266,17 +266,16 @@ cdef class Packer:
             return VALUE_SHORT
         if value[0] == 1:
             if value[1]:
-                return VALUE_DICTIONARY
+                return VALUE_FORM
             _zstd.refer_ddict(self.expander, NULL)
             return self._expand(value + 2, size - 2, piece, 0, out)
         if value[0] != 2:
             return VALUE_VERSION
-        if value[1] and self.expanding[value[1]] == NULL:
-            return VALUE_DICTIONARY
-        _zstd.refer_ddict(self.expander, self.expanding[value[1]])
-        return self._unpack_body(value + 2, size - 2, piece, out)
+        return self._unpack_body(value[1], value + 2, size - 2, piece, out)
 
-    cdef Status _unpack_body(self, const uint8_t* body, size_t size, Piece* piece, Bytes* out) noexcept nogil:
+    cdef Status _unpack_body(
+        self, uint8_t dictionary, const uint8_t* body, size_t size, Piece* piece, Bytes* out
+    ) noexcept nogil:
         cdef Cursor c
         cdef uint64_t head
         cdef size_t start
@@ -290,6 +289,10 @@ cdef class Packer:
             return VALUE_TOO_LONG
         if piece.size == 0:
             return VALUE_EMPTY
+        # Last of all: only what looks like one of our values is one whose dictionary is still to come.
+        if dictionary and self.expanding[dictionary] == NULL:
+            return VALUE_DICTIONARY
+        _zstd.refer_ddict(self.expander, self.expanding[dictionary])
         if head & 3 == HOW_FRAME:
             return self._expand(c.at, size, piece, MARK_BYTES, out)
         if size < CHECKSUM or size - CHECKSUM > BLOCK_MOST:
@@ -364,7 +367,7 @@ cdef list _cut_pieces(const Piece* pieces, list objects, const Bytes* out):
 cdef object _value_fault(Status status, bytes value, size_t size, size_t limit, key):
     """The exception for a value that cannot be unpacked."""
     if status == VALUE_VERSION:
-        return UnknownForm(f"format version {value[0]}", key=key)
+        return CorruptValue(f"format version {value[0]}, which is not known here", key=key)
     if status == VALUE_DICTIONARY:
         return UnknownForm(f"dictionary {value[1]}", key=key)
     if status == VALUE_SHORT:

@@ -262,35 +262,53 @@ ctypedef struct Pair:
     size_t end                  # of the merged payload
 
 
-cdef Status _merge_pair(const CPlan* plan, _Views views, Pair* pair, int version, Bytes* out) noexcept nogil:
+cdef Status _merge_pair(
+    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses, Bytes* out
+) noexcept nogil:
     """Append the merge of a state and its delta; pair.second tells whose fault it is."""
     cdef Status status
     if pair.current.start == NULL:
-        return _adopt(plan, views, pair, version, out)
+        return _adopt(plan, views, pair, version, losses, out)
     status = _decode_view(plan, &pair.current, &views.a)
     if status == OK:
         pair.second = True
         status = _decode_view(plan, &pair.delta, &views.b)
     if status == OK:
         status = _merge_views(plan, &views.a, &views.b, &views.out)
+    if status == OK:
+        _count_losses(plan, &views.a, &views.out, losses)
     if status == OK and not _encode_version(plan, &views.out, version, out):
         status = NO_MEMORY
     return status
 
 
-cdef Status _adopt(const CPlan* plan, _Views views, Pair* pair, int version, Bytes* out) noexcept nogil:
+cdef Status _adopt(
+    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses, Bytes* out
+) noexcept nogil:
     """The first delta of a process is its state."""
     cdef size_t size = pair.delta.end - pair.delta.start
+    cdef bint is_marked = _is_marked(&pair.delta)
     cdef Status status
-    if version == (2 if _is_marked(&pair.delta) else 1):
-        if not _reserve(out, size):
-            return NO_MEMORY
-        memcpy(out.data + out.size, pair.delta.start, size)
-        out.size += size
-        return OK
+    cdef Ids ids
     pair.second = True
-    status = _decode_view(plan, &pair.delta, &views.a)
-    return status if status != OK or _encode_version(plan, &views.a, version, out) else NO_MEMORY
+    if version == 2 and is_marked:
+        # Its head says what was lost; the rest is taken as it is.
+        pair.delta.at += MARK_BYTES
+        status = _get_identity(&pair.delta, &views.a, &ids)
+        if status == OK:
+            status = _get_head(plan, &pair.delta, &views.a)
+    else:
+        status = _decode_view(plan, &pair.delta, &views.a)
+    if status != OK:
+        return status
+    _count_losses(plan, NULL, &views.a, losses)
+    if is_marked != (version == 2):
+        return OK if _encode_version(plan, &views.a, version, out) else NO_MEMORY
+    if not _reserve(out, size):
+        return NO_MEMORY
+    memcpy(out.data + out.size, pair.delta.start, size)
+    out.size += size
+    return OK
 
 
 def merge(Plan plan not None, a, b):
@@ -316,13 +334,13 @@ def merge(Plan plan not None, a, b):
 
 
 cdef Status _merge_pairs(
-    const CPlan* plan, _Views views, Pair* pairs, Py_ssize_t* count, int version, Bytes* out
+    const CPlan* plan, _Views views, Pair* pairs, Py_ssize_t* count, int version, uint64_t* losses, Bytes* out
 ) noexcept nogil:
     """Merge all pairs; at a fault `count` is its place."""
     cdef Status status
     cdef Py_ssize_t i
     for i in range(count[0]):
-        status = _merge_pair(plan, views, &pairs[i], version, out)
+        status = _merge_pair(plan, views, &pairs[i], version, losses, out)
         if status != OK:
             count[0] = i
             return status
@@ -330,7 +348,9 @@ cdef Status _merge_pairs(
     return OK
 
 
-def merge_group(Plan plan not None, list currents not None, list deltas not None, int version=PAYLOAD_VERSION):
+def merge_group(
+    Plan plan not None, list currents not None, list deltas not None, int version=PAYLOAD_VERSION, dict losses=None
+):
     """Merge the deltas of a host into its states, without the GIL between the first and the last.
 
     Parameters
@@ -342,6 +362,8 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
         Payloads of the deltas, of the same processes.
     version : int
         Of the payloads to give; those taken may be of any.
+    losses : dict of str to int, optional
+        Added to, by name of reducer: states in which it drops or cuts something for the first time.
 
     Returns
     -------
@@ -355,6 +377,7 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
     """
     cdef Py_ssize_t count = len(deltas)
     cdef Pair* pairs
+    cdef uint64_t* lost
     cdef _Views views = _Views(plan)
     cdef Bytes out
     cdef Status status = OK
@@ -365,9 +388,10 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
     if len(currents) != count:
         raise ValueError(f"{len(currents)} states for {count} deltas")
     pairs = <Pair*> calloc(count + 1, sizeof(Pair))
+    lost = <uint64_t*> calloc(plan.c.reducer_count + 1, sizeof(uint64_t))
     memset(&out, 0, sizeof(Bytes))
     try:
-        if pairs == NULL:
+        if pairs == NULL or lost == NULL:
             raise MemoryError("fastfold core")
         # `currents` and `deltas` keep the payloads alive; bytes do not change.
         for i in range(count):
@@ -377,14 +401,20 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
             view = _payload_view(deltas[i])
             pairs[i].delta = _cursor(view)
         with nogil:
-            status = _merge_pairs(&plan.c, views, pairs, &count, version, &out)
+            status = _merge_pairs(&plan.c, views, pairs, &count, version, lost, &out)
         if status != OK:
             raise _fault_of(plan, status, &pairs[count].delta if pairs[count].second else &pairs[count].current)
         merged = []
         for i in range(count):
             merged.append(PyBytes_FromStringAndSize(<const char*> out.data + start, pairs[i].end - start))
             start = pairs[i].end
+        if losses is not None:
+            for i in range(plan.c.reducer_count):
+                if lost[i]:
+                    name = plan.definition.reducers[i].name
+                    losses[name] = losses.get(name, 0) + lost[i]
         return merged
     finally:
         free(pairs)
+        free(lost)
         free(out.data)
