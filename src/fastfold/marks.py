@@ -36,6 +36,8 @@ def _digest(person: bytes, *parts: bytes) -> bytes:
 
 
 def _cut(text: str, limit: int) -> str:
+    if 4 * len(text) <= limit:
+        return text
     encoded = text.encode()
     return text if len(encoded) <= limit else encoded[:limit].decode(errors="ignore")
 

@@ -7,7 +7,6 @@ their texts meet, in the core.
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -99,16 +98,23 @@ class Matcher:
     def _marks(self, met: Codes, batch: Batch) -> dict[int, set[Mark]]:
         """The marks of each host, by its number."""
         marks: dict[int, set[Mark]] = defaultdict(set)
-        for event, pairs in itertools.groupby(met.tolist(), key=lambda pair: pair[0]):
-            time, host, number, _, kind, *codes = batch.events[event].item()
-            process = batch.processes[number][2]
-            named = zip(COLUMNS, codes, strict=True)
-            texts = {name: text for name, code in named if (text := batch.strings[code]) is not None}
-            digest = event_digest(process, KINDS[kind], texts)
-            texts["process"] = process
-            texts["host"] = batch.hosts[host][1]
-            for _, step in pairs:
-                mark = self._markers[step].mark(time, process, KINDS[kind], texts, digest)
+        if not len(met):
+            return marks
+        events, firsts = numpy.unique(met[:, 0], return_index=True)
+        steps = numpy.split(met[:, 1], firsts[1:])
+        rows = batch.events[events]
+        codes = numpy.stack([rows[name] for name in COLUMNS], axis=1)
+        # Each text is decoded once, however many of the events have it.
+        texts = batch.strings[codes].tolist()
+        ids = zip(*(rows[name].tolist() for name in ("time", "host", "process", "kind")), strict=True)
+        for (time, host, number, kind), row, of_event in zip(ids, texts, steps, strict=True):
+            event = {name: text for name, text in zip(COLUMNS, row, strict=True) if text is not None}
+            process, kind_name = batch.processes[number][2], KINDS[kind]
+            digest = event_digest(process, kind_name, event)
+            event["process"] = process
+            event["host"] = batch.hosts[host][1]
+            for step in of_event.tolist():
+                mark = self._markers[step].mark(time, process, kind_name, event, digest)
                 if mark is not None:
                     marks[host].add(mark)
         return marks
