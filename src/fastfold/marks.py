@@ -65,6 +65,8 @@ class Marker:
 
     Attributes
     ----------
+    name : str
+        Of rule and step, for a person.
     condition : Condition
     in_process : bool
         Whether marks of one process only are matched with each other.
@@ -76,6 +78,7 @@ class Marker:
         found = rule.unless if is_unless else rule.steps[step]
         if found is None:
             raise ValueError(f"rule {rule.id!r} has no step {step}")
+        self.name = f"rule {rule.id}, step {found.name}"
         self.condition = found.condition
         self.in_process = rule.scope == "process"
         self.group = rule.group

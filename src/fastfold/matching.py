@@ -48,7 +48,8 @@ class Matcher:
     Raises
     ------
     ConfigError
-        An expression that is none of RE2, a network that is none; with the rule.
+        An expression that is none of RE2, a value that is no network or number, a condition nested too deep; with the
+        rule and the step.
 
     Notes
     -----
@@ -65,7 +66,7 @@ class Matcher:
             for rule in self.rules
             for step in range(len(rule.steps) + (rule.unless is not None))
         ]
-        programs = compile_conditions([marker.condition for marker in self._markers])
+        programs = compile_conditions([marker.condition for marker in self._markers], [m.name for m in self._markers])
         self._conditions = programs.conditions
         self._lookups = _Lookups(programs.lookups)
         self._idle: list[Matching] = []
@@ -235,12 +236,13 @@ def _look_of(lookup: Lookup) -> Look:
         if lookup.operator == "cidr":
             return partial(_is_in, network_of(lookup.value))
     except (re2.error, ValueError) as error:
-        raise ConfigError(f"{lookup.operator} {lookup.value!r}: {error}") from None
+        reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
+        raise ConfigError(f"{lookup.owner}: {lookup.operator} {lookup.value!r}: {reason}") from None
     if lookup.operator == "equals":
         return _is_empty
     wanted = number_of(lookup.value)
     if wanted is None:
-        raise ConfigError(f"{lookup.operator} {lookup.value!r}: no number")
+        raise ConfigError(f"{lookup.owner}: {lookup.operator} {lookup.value!r} is no number")
     return partial(_compares, lookup.operator, wanted)
 
 

@@ -43,6 +43,8 @@ class Lookup:
         Where rules look for it.
     gate : int or None
         Number of the pattern without which it cannot hold.
+    owner : str
+        The first that asks for it: a step, for a person.
     """
 
     pattern: int
@@ -51,6 +53,7 @@ class Lookup:
     cased: bool
     columns: list[str]
     gate: int | None
+    owner: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +70,24 @@ class Programs:
     lookups: tuple[Lookup, ...]
 
 
-def compile_conditions(conditions: Sequence[Condition]) -> Programs:
+def compile_conditions(conditions: Sequence[Condition], names: Sequence[str]) -> Programs:
     """Compile the conditions of steps; their numbers are their places.
+
+    Parameters
+    ----------
+    conditions : sequence of Condition
+    names : sequence of str
+        What to call each in an error.
 
     Raises
     ------
     ConfigError
         A condition is nested too deep, or all texts together are too long.
     """
-    compiler = _Compiler(conditions)
+    for name, condition in zip(names, conditions, strict=True):
+        if _is_deep(condition):
+            raise ConfigError(f"{name}: the condition is nested deeper than {_DEPTH}")
+    compiler = _Compiler(conditions, names)
     programs = [compiler.program(condition) for condition in conditions]
     guards: list[list[int]] = [[] for _ in compiler.atoms]
     always = []
@@ -106,15 +118,17 @@ class _Compiler:
     """
 
     conditions: Sequence[Condition]
+    names: Sequence[str]
     plain: list[tuple[int, bytes, bytes, bool]] = field(default_factory=list)
     atoms: dict[tuple[str, int], int] = field(default_factory=dict)
     _tests: dict[Test, int | None] = field(default_factory=dict)
     _patterns: dict[tuple[str, str, bool], int] = field(default_factory=dict)
-    _elsewhere: list[tuple[Test, list[str], int | None]] = field(default_factory=list)
+    _elsewhere: list[tuple[Test, list[str], int | None, str]] = field(default_factory=list)
     _mentions: Counter[int] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         tests = [list(_tests_of(condition)) for condition in self.conditions]
+        owners = {test: name for name, of_step in zip(reversed(self.names), reversed(tests), strict=True) for test in of_step}
         elsewhere: dict[tuple[str, str, bool], tuple[list[str], list[Test]]] = {}
         for test in dict.fromkeys(test for of_step in tests for test in of_step):
             if test.operator in _PLAIN and test.value:
@@ -128,7 +142,7 @@ class _Compiler:
         gates = [self._gate(same[0]) for _, same in elsewhere.values()]
         for gate, (columns, same) in zip(gates, elsewhere.values(), strict=True):
             pattern = len(self.plain) + len(self._elsewhere)
-            self._elsewhere.append((same[0], columns, gate))
+            self._elsewhere.append((same[0], columns, gate, owners[same[0]]))
             for test in same:
                 self._tests[test] = self._atom(test.column, pattern)
         self._mentions.update(atom for of_step in tests for test in of_step if (atom := self._tests[test]) is not None)
@@ -138,14 +152,12 @@ class _Compiler:
         return len(self.plain) + len(self._elsewhere)
 
     def lookups(self) -> Iterator[Lookup]:
-        for number, (test, columns, gate) in enumerate(self._elsewhere):
+        for number, (test, columns, gate, owner) in enumerate(self._elsewhere):
             pattern = len(self.plain) + number
-            yield Lookup(pattern, test.operator, test.value, test.cased, columns, gate)
+            yield Lookup(pattern, test.operator, test.value, test.cased, columns, gate, owner)
 
-    def program(self, condition: Condition, depth: int = 1) -> list[int]:
+    def program(self, condition: Condition) -> list[int]:
         """The nodes of a condition, as conditions.pxi has them."""
-        if depth > _DEPTH:
-            raise ConfigError(f"a condition is nested deeper than {_DEPTH}")
         if isinstance(condition, KindIn):
             return [_KINDS, 3, sum(1 << KINDS.index(kind) for kind in condition.kinds)]
         if isinstance(condition, Exists):
@@ -155,7 +167,7 @@ class _Compiler:
             # Every text contains the empty one.
             return [_EXISTS, 3, KEY_PLACES[condition.column]] if atom is None else [_ATOM, 3, atom]
         op = {AllOf: _ALL, AnyOf: _ANY, Not: _NOT}[type(condition)]
-        words = [word for part in _parts(condition) for word in self.program(part, depth + 1)]
+        words = [word for part in _parts(condition) for word in self.program(part)]
         return [op, 2 + len(words), *words]
 
     def guards(self, condition: Condition) -> list[int] | None:
@@ -205,10 +217,14 @@ def _parts(condition: Condition) -> tuple[Condition, ...]:
 
 
 def _tests_of(condition: Condition) -> Iterator[Test]:
-    # Not by recursion: the depth is not known to be bounded yet.
-    waiting = [condition]
-    while waiting:
-        found = waiting.pop()
-        if isinstance(found, Test):
-            yield found
-        waiting += _parts(found)
+    if isinstance(condition, Test):
+        yield condition
+    for part in _parts(condition):
+        yield from _tests_of(part)
+
+
+def _is_deep(condition: Condition) -> bool:
+    level = [condition]
+    for _ in range(_DEPTH):
+        level = [part for above in level for part in _parts(above)]
+    return bool(level)

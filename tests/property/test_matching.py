@@ -94,6 +94,7 @@ def test_what_a_matcher_keeps_from_batches_before_changes_nothing(
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(WORDS, st.booleans()), min_size=1, max_size=12), st.text(LETTERS, max_size=20))
 @example([("K", False), ("kk", False), ("\u212a", True)], "k\u212aK")
+@example([("a", True), ("A", True), ("a", False)], "xA")
 @example([("ẞ", False), ("ss", False)], "Straße SS")
 def test_every_plain_comparison_holds_where_the_reference_says(words: list[tuple[str, bool]], text: str) -> None:
     found = [
