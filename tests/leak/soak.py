@@ -169,6 +169,7 @@ JOBS = {
     "folds": folds,
     "plans": plans,
     "parses": parses,
+    "matches": matches,
     "payloads": payloads,
     "rejects": rejects,
     "tables": tables,
