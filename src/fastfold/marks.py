@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from hashlib import blake2b
 
 from fastfold.mark_types import Mark
@@ -18,6 +19,10 @@ EVIDENCE_BYTES = 1024
 _ALWAYS_SHOWN = ("image", "command_line", "user", "parent")
 _DIGEST_BYTES = 8
 _NOTHING = bytes(_DIGEST_BYTES)
+
+
+# A process of many events is met many times.
+_process_scope = lru_cache(maxsize=4096)(process_digest)
 
 
 def rule_digest(rule: Rule) -> bytes:
@@ -111,7 +116,7 @@ class Marker:
             return None
         value = _digest(b"fastfold.value", texts[self._value].encode()) if self._value else _NOTHING
         limit = self._evidence_bytes
-        evidence = tuple((name, _cut(texts[name], limit)) for name in self._shown if name in texts)
+        evidence = tuple([(name, _cut(texts[name], limit)) for name in self._shown if name in texts])
         scope = self._scope(process, group)
         return Mark(self._rule, self._step, scope, time_ns, event, value, process, kind, evidence)
 
@@ -119,4 +124,4 @@ class Marker:
         if group:
             owner = prefixed(process) if self.in_process else b""
             return _digest(b"fastfold.group", owner, *map(prefixed, group))
-        return process_digest(process) if self.in_process else _NOTHING
+        return _process_scope(process) if self.in_process else _NOTHING

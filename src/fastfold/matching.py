@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import fields
 from functools import partial
+from operator import attrgetter
 
 import numpy
 import re2
 from numpy.typing import NDArray
 
-from fastfold._core import Batch, Matching, Texts
+from fastfold._core import Batch, Matching
 from fastfold.comparisons import Network, address_of, network_of, number_of
 from fastfold.errors import ConfigError
 from fastfold.mark_types import HostMarks, Mark
@@ -28,6 +30,9 @@ __all__ = ["Matcher"]
 
 Codes = NDArray[numpy.uint32]
 Look = Callable[[bytes], bool]
+
+# That of marks themselves, without a call of Python for each comparison.
+_ORDER = attrgetter(*(field.name for field in fields(Mark)))
 
 _REGEX_BYTES = 8 << 20
 """Most memory of one compiled expression; past it RE2 is slower, not wrong."""
@@ -93,12 +98,14 @@ class Matcher:
         by_host = self._marks(met, batch)
         order = sorted(range(len(batch.hosts)), key=batch.hosts.__getitem__)
         return [
-            HostMarks(*batch.hosts[host], int(newest[host]), tuple(sorted(by_host.get(host, ())))) for host in order
+            HostMarks(*batch.hosts[host], int(newest[host]), tuple(sorted(by_host.get(host, ()), key=_ORDER)))
+            for host in order
         ]
 
-    def _marks(self, met: Codes, batch: Batch) -> dict[int, set[Mark]]:
-        """The marks of each host, by its number."""
-        marks: dict[int, set[Mark]] = defaultdict(set)
+    def _marks(self, met: Codes, batch: Batch) -> dict[int, list[Mark]]:
+        """The marks of each host, by its number; each once."""
+        marks: dict[int, list[Mark]] = defaultdict(list)
+        made: set[tuple[int, int, int, bytes]] = set()
         if not len(met):
             return marks
         events, firsts = numpy.unique(met[:, 0], return_index=True)
@@ -115,9 +122,14 @@ class Matcher:
             event["process"] = process
             event["host"] = batch.hosts[host][1]
             for step in of_event.tolist():
+                # Equal events leave equal marks.
+                key = (step, host, time, digest)
+                if key in made:
+                    continue
+                made.add(key)
                 mark = self._markers[step].mark(time, process, kind_name, event, digest)
                 if mark is not None:
-                    marks[host].add(mark)
+                    marks[host].append(mark)
         return marks
 
     def _latest(self, met: Codes, batch: Batch, most: int) -> Codes:
@@ -138,6 +150,9 @@ class Matcher:
                 distinct = numpy.unique(times)
                 kept[here] = times >= distinct[-min(len(distinct), most + 1)]
         return met[kept]
+
+
+_NOTHING_FOUND = numpy.empty((0, 2), "<u4")
 
 
 class _Lookups:
@@ -163,7 +178,9 @@ class _Lookups:
             Codes and the gates that they have passed.
         batch : Batch
         """
-        text_of = partial(_text_of, batch.strings)
+        if not self._looks:
+            return _NOTHING_FOUND
+        text_of = partial(_text_of, batch.strings.text, batch.strings.offsets.tolist())
         found = {
             (code, pattern)
             for code, gate in pending.tolist()
@@ -179,8 +196,8 @@ class _Lookups:
         return numpy.array(sorted(found), "<u4").reshape(-1, 2)
 
 
-def _text_of(strings: Texts, code: int) -> bytes:
-    return strings.text[strings.offsets[code] : strings.offsets[code + 1]]
+def _text_of(text: bytes, offsets: list[int], code: int) -> bytes:
+    return text[offsets[code] : offsets[code + 1]]
 
 
 def _distinct(batch: Batch, columns: Sequence[str]) -> list[int]:
