@@ -19,6 +19,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?
 _ENDPOINT = re.compile(r"\[([^\[\]]*)\](?::[0-9]+)?|([^:]*):[0-9]+")
 # Beyond the last character that has another case.
 _POINTS = 0x20000
+_ADDRESS_LENGTH = 128
 
 
 @lru_cache(maxsize=1)
@@ -62,8 +63,14 @@ def number_of(text: str) -> float | None:
 def address_of(text: str) -> Address | None:
     """The address that a text is, alone or with a port: ``10.0.0.1:443``, ``[::1]:443``, ``::1``.
 
-    An IPv4 address mapped into IPv6 is that IPv4 address.
+    An IPv4 address mapped into IPv6 is that IPv4 address.  A text of more than 128 characters is none.
     """
+    return _address_of(text) if len(text) <= _ADDRESS_LENGTH else None
+
+
+# Each network of the rules asks for the same addresses.
+@lru_cache(maxsize=8192)
+def _address_of(text: str) -> Address | None:
     found = _ENDPOINT.fullmatch(text)
     if found is not None:
         text = found[1] if found[1] is not None else found[2]
