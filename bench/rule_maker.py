@@ -1,8 +1,8 @@
 """Detection rules in the manner of Sigma's, any number of them, from a seed.
 
-The shares of log sources, of operators and of filters are roughly those of the rules for Windows at SigmaHQ: half of
-them about process starts, a program by the end of its path and several parts of its command line, now and then with
-a filter; regular expressions are one test in fifty.  The words are those that such rules look for, with names made up
+The shares of log sources, operators and filters follow the rules for Windows at SigmaHQ, by estimate and not by count:
+half of them are about process starts, a program by the end of its path and several parts of its command line, now and
+then with a filter; few have a regular expression.  The words are those that such rules look for, with names made up
 among them, so that rules have mostly texts of their own, as theirs do.
 """
 
@@ -12,16 +12,21 @@ from hashlib import blake2b
 
 from fastfold.rule_types import AllOf, AnyOf, Condition, KindIn, Not, Rule, Step, Test
 
-_SYSTEM = (
+
+def _words(text: str, separator: str | None = None) -> list[str]:
+    return text.split(separator)
+
+
+_SYSTEM = _words(
     "cmd powershell pwsh rundll32 regsvr32 mshta wscript cscript certutil bitsadmin wmic schtasks reg net net1 sc "
     "whoami nltest tasklist taskkill netsh vssadmin wevtutil bcdedit msbuild installutil cmstp odbcconf forfiles "
     "explorer svchost services lsass winlogon spoolsv dllhost wmiprvse werfault conhost userinit taskhostw msiexec "
     "winword excel powerpnt outlook mspaint notepad iexplore chrome firefox msedge ftp curl ping nslookup ipconfig "
     "arp route systeminfo quser query attrib icacls takeown cipher makecab expand esentutl ntdsutil dsquery procdump "
     "psexec psexesvc adfind rubeus mimikatz sharphound seatbelt python java w3wp sqlservr tomcat mavinject hh "
-    "control presentationhost msdt pcalua scriptrunner infdefaultinstall xwizard dnscmd fltmc auditpol"
-).split()
-_COMMAND = (
+    "control presentationhost msdt pcalua scriptrunner infdefaultinstall xwizard dnscmd fltmc auditpol",
+)
+_COMMAND = _words(
     "-enc|-encodedcommand|-nop |-noni|-w hidden|-windowstyle hidden|-exec bypass|-ep bypass|iex(|invoke-expression|"
     "downloadstring|downloadfile|net.webclient|frombase64string|http://|https://|/c |/k |/transfer|urlcache|-decode|"
     "-split|javascript:|vbscript:|scrobj.dll|/i:|comsvcs|minidump|sekurlsa|logonpasswords|lsadump|privilege::|"
@@ -31,32 +36,38 @@ _COMMAND = (
     "/node:|\\appdata\\local\\temp\\|\\users\\public\\|c:\\programdata\\|\\perflogs\\|.dll,|#1|.ps1|.vbs|.js|.hta|"
     ".bat|-ma |-accepteula|lsass|ntds.dit|-p |-u |\\\\127.0.0.1\\|admin$|c$|ipc$|advfirewall|portproxy|"
     "set-mppreference|disablerealtimemonitoring|add-mppreference|exclusionpath|new-object|reflection.assembly|"
-    "virtualalloc|createthread|getprocaddress|start-process|invoke-webrequest|certreq|-f |-o |copy |move |ren |del "
-).split("|")
-_REGISTRY = (
+    "virtualalloc|createthread|getprocaddress|start-process|invoke-webrequest|certreq|-f |-o |copy |move |ren |del ",
+    "|",
+)
+_REGISTRY = _words(
     "\\software\\microsoft\\windows\\currentversion\\run|\\currentversion\\runonce|\\image file execution options\\|"
     "\\services\\|\\control\\lsa\\|\\securityproviders\\wdigest\\uselogoncredential|\\winlogon\\shell|"
     "\\winlogon\\userinit|\\policies\\system\\enablelua|\\windows defender\\|\\safeboot\\|\\terminal server\\|"
     "\\appinit_dlls|\\inprocserver32\\|\\shell\\open\\command\\|\\eventlog\\|\\minint|\\app paths\\|\\bam\\state\\|"
     "\\firewallpolicy\\|\\office\\|\\security\\trusted documents|\\print\\monitors\\|\\netsh\\|\\environment\\|"
-    "\\schedule\\taskcache\\|\\amsi\\providers\\|\\session manager\\|\\wmi\\autologger\\|\\internet settings\\zonemap\\"
-).split("|")
-_FILES = (
+    "\\schedule\\taskcache\\|"
+    "\\amsi\\providers\\|\\session manager\\|\\wmi\\autologger\\|\\internet settings\\zonemap\\",
+    "|",
+)
+_FILES = _words(
     ".exe|.dll|.ps1|.bat|.vbs|.hta|.lnk|.iso|.dmp|.sys|.scr|.job|.xml|.aspx|.jsp|\\startup\\|\\tasks\\|\\temp\\|"
     "\\downloads\\|\\users\\public\\|\\perflogs\\|\\system32\\drivers\\|\\inetpub\\wwwroot\\|\\programdata\\|"
-    "\\windows\\temp\\|\\appdata\\roaming\\|\\wbem\\|\\spool\\drivers\\|ntds.dit|lsass|sam.hiv|system.hiv"
-).split("|")
-_MODULES = (
+    "\\windows\\temp\\|\\appdata\\roaming\\|\\wbem\\|\\spool\\drivers\\|ntds.dit|lsass|sam.hiv|system.hiv",
+    "|",
+)
+_MODULES = _words(
     "samlib vaultcli cryptdll dbghelp dbgcore comsvcs amsi clr mscoree mscorlib.ni system.management.automation "
     "wbemcomn fastprox vbe7 jscript vbscript wlanapi dnsapi winhttp netapi32 ntdsapi bcrypt credui taskschd version "
-    "userenv wtsapi32 propsys secur32 uxtheme cryptbase"
-).split()
-_PLACES = (
-    "c:\\windows\\system32\\|c:\\windows\\syswow64\\|c:\\program files\\|c:\\program files (x86)\\|c:\\windows\\winsxs\\|"
-    "c:\\windows\\softwaredistribution\\|c:\\programdata\\microsoft\\"
-).split("|")
-_ACCESSES = "0x1410 0x1010 0x1438 0x143a 0x1fffff 0x1f3fff 0x1f1fff 0x40 0x1000".split()
-_SYLLABLES = "ka lo mi ser net vox dra pel tun gor ix sha bel ru min dor cat fen".split()
+    "userenv wtsapi32 propsys secur32 uxtheme cryptbase",
+)
+_PLACES = _words(
+    "c:\\windows\\system32\\|c:\\windows\\syswow64\\|c:\\program files\\|c:\\program files (x86)\\|"
+    "c:\\windows\\winsxs\\|"
+    "c:\\windows\\softwaredistribution\\|c:\\programdata\\microsoft\\",
+    "|",
+)
+_ACCESSES = _words("0x1410 0x1010 0x1438 0x143a 0x1fffff 0x1f3fff 0x1f1fff 0x40 0x1000")
+_SYLLABLES = _words("ka lo mi sol net vox dra pel tun gor ix sha bel ru min dor cat fen")
 
 
 class RuleMaker:
@@ -154,7 +165,7 @@ class RuleMaker:
     def _dns(self) -> Condition:
         parts: list[Condition] = [KindIn(frozenset({"dns_query"}))]
         operator = self._random.choice(("contains", "endswith"))
-        parts.append(self._any("domain", operator, lambda: f"{self._word()}.{self._random.choice(('com', 'io', 'ru'))}"))
+        parts.append(self._any("domain", operator, self._domain))
         if self._chance(0.4):
             parts.append(Not(self._any("image", "endswith", self._programs)))
         return AllOf(tuple(parts))
@@ -199,16 +210,23 @@ class RuleMaker:
         return start if self._chance(0.4) else "\\".join((start.rstrip("\\"), self._word()))
 
     def _path(self) -> str:
-        return self._random.choice(_FILES) if self._chance(0.5) else "\\" + self._word() + self._random.choice(_FILES[:15])
+        if self._chance(0.5):
+            return self._random.choice(_FILES)
+        return "\\" + self._word() + self._random.choice(_FILES[:15])
+
+    def _domain(self) -> str:
+        return f"{self._word()}.{self._random.choice(('com', 'io', 'ru'))}"
 
     def _library(self) -> str:
         return f"\\{self._random.choice(_MODULES) if self._chance(0.6) else self._word()}.dll"
 
     def _regex(self) -> str:
-        return self._random.choice((
-            rf"{self._word()}\s+-[a-z]{{1,3}}\s+{self._word()}",
-            r"[A-Za-z0-9+/]{200,}={0,2}",
-            rf"\\{self._word()}\d+\.exe",
-            rf"(?:{self._word()}|{self._word()})\.(?:ps1|bat)",
-            r"\^.{1,4}\^.{1,4}\^",
-        ))
+        return self._random.choice(
+            (
+                rf"{self._word()}\s+-[a-z]{{1,3}}\s+{self._word()}",
+                r"[A-Za-z0-9+/]{200,}={0,2}",
+                rf"\\{self._word()}\d+\.exe",
+                rf"(?:{self._word()}|{self._word()})\.(?:ps1|bat)",
+                r"\^.{1,4}\^.{1,4}\^",
+            )
+        )

@@ -63,8 +63,8 @@ def check(rules: Sequence[Any], contents: list[bytes], seed: int) -> dict[str, i
     """Compare the matcher with the reference; how many events and marks that were."""
     from fastfold._core import EventFolder, EventPlan
     from fastfold.folding import fold_with_events
-    from fastfold.reference_inflate import inflate
     from fastfold.matching import Matcher
+    from fastfold.reference_inflate import inflate
     from fastfold.reference_matching import reference_marks
     from fastfold.schema import load_definition, load_schema
     from fastfold.types import Limits
@@ -144,8 +144,8 @@ def describe(figures: dict[str, Any], rounds: int) -> str:
     notes = [
         f"{figures['files']} {'shuffled ' if figures['shuffled'] else ''}files, {figures['events']:,} events, "
         f"{figures['texts']:,} distinct texts (each file's by itself) of {figures['text_bytes'] / 1e6:.1f} MB, "
-        f"{figures['rules']:,} rules, {figures['marks']:,} marks. Compiling the rules took {figures['compile_s']:.3f} s. "
-        f"The second table has the files that grow most, with a matcher that has seen no file before this round.",
+        f"{figures['rules']:,} rules, {figures['marks']:,} marks. Compiling the rules took {figures['compile_s']:.3f} "
+        f"s. The second table has the files that grow most, with a matcher that has seen no file before this round.",
         f"Equal to the reference on {figures['sample']['events']:,} events drawn from all files, with "
         f"{figures['sample']['marks']:,} marks, before the clock started.",
         f"CPU is user and system time of the process, one thread; of each file the least of {rounds} rounds in turns. "

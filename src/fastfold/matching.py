@@ -211,7 +211,8 @@ def _distinct(batch: Batch, columns: Sequence[str]) -> list[int]:
         else:
             is_used[batch.events[column]] = True
     is_used[0] = False
-    return numpy.flatnonzero(is_used).tolist()
+    codes: list[int] = numpy.flatnonzero(is_used).tolist()
+    return codes
 
 
 def _any_of(lookups: Sequence[Lookup]) -> Look:
@@ -282,4 +283,3 @@ def _compares(operator: Operator, wanted: float, text: bytes) -> bool:
         "lt": number < wanted,
         "lte": number <= wanted,
     }[operator]
-

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -39,8 +38,14 @@ def reference_holds(condition: Condition, event: Mapping[str, Any]) -> bool:
 def _passes(test: Test, text: str) -> bool:
     if test.operator in ("gt", "gte", "lt", "lte"):
         number, wanted = number_of(text), number_of(test.value)
-        compare = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt, "lte": operator.le}[test.operator]
-        return number is not None and compare(number, wanted)
+        if number is None or wanted is None:
+            return False
+        return {
+            "gt": number > wanted,
+            "gte": number >= wanted,
+            "lt": number < wanted,
+            "lte": number <= wanted,
+        }[test.operator]
     if test.operator == "cidr":
         address = address_of(text)
         return address is not None and address in network_of(test.value)

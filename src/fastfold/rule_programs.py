@@ -1,8 +1,8 @@
 """The conditions of all rules, compiled together: what `fastfold._core.Conditions` is made of.
 
-A *pattern* is a comparison with a text; equal ones of all rules and columns are one.  An *atom* is a pattern in a column.
-Plain comparisons are found by the core, all in one pass; the others are *looked up* in Python, each for the distinct
-texts of its columns, and most only for texts that the core has found a required text in.
+A *pattern* is a comparison with a text; equal ones of all rules and columns are one.  An *atom* is a pattern in a
+column.  Plain comparisons are found by the core, all in one pass; the others are *looked up* in Python, each for the
+distinct texts of its columns, and most only for texts that the core has found a required text in.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ class _Compiler:
 
     def __post_init__(self) -> None:
         tests = [list(_tests_of(condition)) for condition in self.conditions]
-        owners = {test: name for name, of_step in zip(reversed(self.names), reversed(tests), strict=True) for test in of_step}
+        owners = {
+            test: name for name, of_step in zip(reversed(self.names), reversed(tests), strict=True) for test in of_step
+        }
         elsewhere: dict[tuple[str, str, bool], tuple[list[str], list[Test]]] = {}
         for test in dict.fromkeys(test for of_step in tests for test in of_step):
             if test.operator in _PLAIN and test.value:

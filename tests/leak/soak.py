@@ -76,7 +76,9 @@ def parses(files: list[bytes]) -> Callable[[], None]:
 def matches(files: list[bytes]) -> Callable[[], None]:
     """Files folded with their events, and matched: by one matcher for all rounds, and by one of each round's own."""
     folder = EventFolder(EventPlan(schema, definition, limits))
-    condition = AnyOf((Test("image", "endswith", ".EXE"), Test("remote", "re", "4{2}"), Test("domain", "contains", "é")))
+    condition = AnyOf(
+        (Test("image", "endswith", ".EXE"), Test("remote", "re", "4{2}"), Test("domain", "contains", "é"))
+    )
     rules = [Rule("id", "0" * 16, "", "", "low", (), (), "count", (Step("one", condition),), 0, "process")]
     kept = Matcher(rules, marks_per_step=1)
 

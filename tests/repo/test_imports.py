@@ -13,16 +13,16 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "errors exits generate_words mark_types rule_types text types",
+    "comparisons errors exits generate_words mark_types required_text rule_types text types",
     "alert_types",
     "config demo_screen local logs metrics notification parking progress reference_times retry",
     "schema_types store tables",
-    "breaker clients clihelp definition_read health ledger schema_read",
+    "breaker clients clihelp definition_read health ledger marks schema_read",
     "schema",
-    "recognise reference_inflate reference_records states",
+    "recognise reference_inflate reference_matching reference_records states",
     "_core generate_records listing reference sender show",
-    "resp",
-    "topology",
+    "resp rule_programs",
+    "matching topology",
     "canary hold reader",
     "transaction",
     "run",
@@ -63,6 +63,7 @@ ONLY_IN = {
     "rich": {"show", "progress", "demo_screen", "foldcmd"},
     "msgspec": {"notification"},
     "pyarrow": {"parquet"},
+    "re2": {"matching", "reference_matching"},
 }
 
 # What an installation without extras has.

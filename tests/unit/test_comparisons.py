@@ -90,7 +90,9 @@ def test_addresses(text: str, address: str) -> None:
     assert address_of(text) == ipaddress.ip_address(address)
 
 
-@pytest.mark.parametrize("text", ["", ":80", "10.0.0", "10.0.0.01", "host:80", "10.0.0.1:x", "[::1", "10.0.0.1:443 ", "::1%" + 128 * "e"])
+@pytest.mark.parametrize(
+    "text", ["", ":80", "10.0.0", "10.0.0.01", "host:80", "10.0.0.1:x", "[::1", "10.0.0.1:443 ", "::1%" + 128 * "e"]
+)
 def test_texts_that_are_no_addresses(text: str) -> None:
     assert address_of(text) is None
 

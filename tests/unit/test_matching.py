@@ -24,12 +24,14 @@ def _marks(rule: Rule, events: list[Event], **options: int) -> list[Mark]:
 
 
 def test_every_host_is_told_with_its_newest_time_in_order_of_names() -> None:
-    found = batch_of([
-        {"host": "b", "time_ns": 7},
-        {"host": "a", "time_ns": -5},
-        {"host": "b", "time_ns": 3},
-        {"host": "a", "tenant": "t", "time_ns": 1},
-    ])
+    found = batch_of(
+        [
+            {"host": "b", "time_ns": 7},
+            {"host": "a", "time_ns": -5},
+            {"host": "b", "time_ns": 3},
+            {"host": "a", "tenant": "t", "time_ns": 1},
+        ]
+    )
     hosts = Matcher([]).match(found)
     assert [(host.tenant, host.host, host.newest_ns, host.marks) for host in hosts] == [
         ("", "a", -5, ()),
@@ -49,9 +51,18 @@ def test_equal_events_at_one_time_are_one_mark() -> None:
 
 def test_evidence_is_what_names_the_process_then_what_the_step_looks_at() -> None:
     event: Event = {"image": "i", "user": "u", "file": "f", "domain": "d", "hash": "h", "remote": "r", "module": "m"}
-    condition = AllOf((Comparison("file", "contains", "f"), Not(Comparison("registry", "equals", "x")), Exists("module")))
+    condition = AllOf(
+        (Comparison("file", "contains", "f"), Not(Comparison("registry", "equals", "x")), Exists("module"))
+    )
     (mark,) = _marks(rule_of(condition, group=("hash",), type="distinct", column="domain"), [event])
-    assert mark.evidence == (("image", "i"), ("user", "u"), ("file", "f"), ("domain", "d"), ("module", "m"), ("hash", "h"))
+    assert mark.evidence == (
+        ("image", "i"),
+        ("user", "u"),
+        ("file", "f"),
+        ("domain", "d"),
+        ("module", "m"),
+        ("hash", "h"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,9 @@ cdef bint _is_ascii(const uint8_t* at, uint32_t length) noexcept nogil:
     return True
 
 
-cdef bint _has_as_written(const Automaton* a, const Pattern* pattern, const uint8_t* at, uint32_t length) noexcept nogil:
+cdef bint _has_as_written(
+    const Automaton* a, const Pattern* pattern, const uint8_t* at, uint32_t length
+) noexcept nogil:
     """Whether a text meets a pattern where case counts."""
     cdef const uint8_t* wanted = a.bytes + pattern.written_at
     cdef uint32_t count = pattern.written_length
