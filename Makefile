@@ -36,8 +36,8 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-compare \
-	bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-rules \
+	bench-compare bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -100,6 +100,11 @@ bench-scaling: build ## two threads beside one
 bench-commit: build ## CPU per committed process beside redis-py, and workers that meet on the same hosts
 	$(PY) bench/commit.py $(BENCH)
 	$(PY) bench/contention.py
+
+bench-rules: build ## what 1,000 rules cost, and ways to search for their texts
+	$(PY) bench/rules.py $(BENCH)
+	$(PY) bench/rules.py --shuffled $(BENCH)
+	$(PY) bench/rule_search.py
 
 bench-units: build ## each unit of the core, in CPU time
 	$(PY) -m pytest -q bench/units -o pythonpath=bench/units --benchmark-timer=time.process_time \

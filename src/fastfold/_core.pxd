@@ -515,6 +515,85 @@ ctypedef struct Piece:
     size_t end                  # of what is made of it
 
 
+# --- rules ---
+
+ctypedef struct Pattern:
+    uint8_t operator
+    uint8_t cased               # also as written
+    uint8_t is_gate             # met, it only says that the text must be looked at elsewhere
+    uint32_t caseless_at        # in Automaton.bytes
+    uint32_t caseless_length
+    uint32_t written_at
+    uint32_t written_length
+    uint32_t next               # with the same caseless text, or NO_PATTERN
+
+
+ctypedef struct Automaton:
+    Pattern* patterns
+    uint32_t pattern_count
+    const uint8_t* bytes
+    uint8_t classes[256]
+    uint32_t class_count
+    uint32_t state_count
+    uint32_t* moves
+    uint32_t* first
+    uint32_t* shorter
+
+
+ctypedef struct Sets:
+    uint32_t* items
+    size_t item_room
+    uint64_t* ends
+    uint32_t count
+    uint32_t room
+    uint32_t* table
+    uint32_t mask
+
+
+ctypedef struct CConditions:
+    Automaton automaton
+    const uint32_t* points      # code point -> its caseless one
+    uint32_t point_count
+    uint32_t pattern_count      # with those found elsewhere
+    uint32_t atom_count
+    uint32_t step_count
+    uint32_t* use_ends          # uses of pattern p: [use_ends[p], use_ends[p + 1])
+    uint32_t* use_places
+    uint32_t* use_atoms
+    uint32_t* guarded_ends      # steps that atom a guards, likewise
+    uint32_t* guarded
+    uint32_t* always
+    uint32_t always_count
+    uint32_t* step_nodes
+    const int32_t* nodes
+
+
+ctypedef struct Judged:
+    # The combination in work: which atoms hold, which steps were judged, which were met.
+    uint32_t key[18]            # KEY_WORDS
+    uint32_t epoch
+    uint32_t* atom_epochs
+    uint32_t* step_epochs
+    uint32_t* met
+    uint32_t met_count
+
+
+ctypedef struct Combinations:
+    uint32_t* keys              # KEY_WORDS each
+    uint32_t* met               # number of the set of steps
+    uint32_t count
+    uint32_t room
+    uint32_t* table
+    uint32_t mask
+
+
+ctypedef struct Names:
+    # Of processes and hosts by their numbers: codes of their texts, and times.
+    const uint32_t* processes
+    const uint32_t* hosts
+    int64_t* newest
+
+
 cdef class Plan:
     cdef CPlan c
     cdef readonly object schema
@@ -522,6 +601,10 @@ cdef class Plan:
     cdef readonly object limits
     cdef list reasons
     cdef list kept              # buffers that the C plan points into
+
+
+cdef class EventPlan(Plan):
+    pass
 
 
 @cython.final
@@ -578,9 +661,6 @@ cdef class Folder(Reader):
     cdef Fold fold
     cdef View view
 
-    cdef int _encode(self, Deltas deltas, list order) except -1
-    cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil
-
 
 @cython.final
 cdef class Rows:
@@ -590,11 +670,24 @@ cdef class Rows:
     cdef Py_ssize_t views
 
 
-@cython.final
-cdef class Parser(Reader):
+cdef class EventReader(Reader):
     cdef Rows lent
 
     cdef object _hand_over(self, Parse* p)
+    cdef int _finish_parse(self) except -1
+    cdef object _texts(self)
+    cdef object _batch(self, strings)
+
+
+@cython.final
+cdef class Parser(EventReader):
+    pass
+
+
+@cython.final
+cdef class EventFolder(EventReader):
+    cdef Fold fold
+    cdef View view
 
 
 @cython.final
@@ -603,6 +696,65 @@ cdef class Deltas:
     cdef list identities
     cdef list ends              # of the payloads, by process
     cdef readonly object counts
+
+
+cdef class Conditions:
+    cdef CConditions c
+    cdef list kept
+    cdef const uint32_t[::1] points
+
+    cdef int _keep_nodes(self, list words) except -1
+    cdef int _keep_patterns(self, list patterns) except -1
+
+
+@cython.final
+cdef class Matching:
+    cdef readonly Conditions conditions
+    cdef uint32_t* pattern_epochs   # text for which a pattern was found last
+    cdef uint32_t pattern_epoch
+    cdef Bytes caseless
+    # what was found in the texts of a batch: patterns, by code
+    cdef uint32_t text_count
+    cdef uint32_t* hits
+    cdef size_t hit_count
+    cdef size_t hit_room
+    cdef uint64_t* hit_ends
+    cdef size_t hit_end_room
+    cdef uint32_t* pending          # code, pattern
+    cdef size_t pending_count
+    cdef size_t pending_room
+    cdef uint32_t* scratch
+    cdef uint32_t* column_atoms
+    cdef Sets patterns
+    cdef Sets atoms
+    cdef Sets steps
+    cdef uint32_t* text_sets        # code -> number of its set of patterns
+    cdef size_t text_room
+    cdef uint32_t* projected        # set of patterns -> KEY_WORDS sets of atoms
+    cdef uint32_t projected_count
+    cdef uint32_t projected_room
+    cdef Judged judged
+    cdef Combinations combinations
+    cdef uint32_t* found            # event, step
+    cdef size_t found_count
+    cdef size_t found_room
+
+    cdef bint _forget(self) noexcept nogil
+    cdef bint _search_all(self, const uint8_t* text, const uint32_t* offsets, uint32_t count) noexcept nogil
+    cdef bint _search(
+        self, uint32_t code, const uint8_t* at, uint32_t length, const uint8_t* written, uint32_t written_length
+    ) noexcept nogil
+    cdef bint _report(
+        self, uint32_t code, uint32_t state, uint32_t end, uint32_t length, const uint8_t* written,
+        uint32_t written_length
+    ) noexcept nogil
+    cdef bint _add_pending(self, uint32_t code, uint32_t number) noexcept nogil
+    cdef bint _number_texts(self, const uint32_t* more, size_t more_count) noexcept nogil
+    cdef uint32_t _project(self, const uint32_t* patterns, uint32_t count) noexcept nogil
+    cdef bint _look_up(self, const EventRow* rows, size_t count, const Names* names) noexcept nogil
+    cdef uint32_t _atoms_of(self, uint32_t code, uint32_t word) noexcept nogil
+    cdef uint32_t _steps_met(self) noexcept nogil
+    cdef bint _note(self, uint32_t event, uint32_t met) noexcept nogil
 
 
 # --- Arrow: the structs of its C data interface ---

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import enum
 import ipaddress
-import math
 import re
 from collections.abc import Iterable
 
 import re2
 
+from fastfold.comparisons import number_of
 from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, Operator, Test
 
 __all__ = [
@@ -26,7 +26,6 @@ __all__ = [
     "any_of",
     "check",
     "escape_regex",
-    "number_of",
     "pattern_condition",
     "pattern_of",
     "pattern_regex",
@@ -77,15 +76,6 @@ def _joined(way: type[AllOf | AnyOf], parts: Iterable[Condition]) -> Condition:
     for part in parts:
         flat.extend(part.parts if isinstance(part, way) else [part])
     return flat[0] if len(flat) == 1 else way(tuple(flat))
-
-
-def number_of(text: str) -> float | None:
-    """The number that a text is, as ``gt`` and the like compare it; ``None`` if it is none."""
-    # float() alone would read "1_0", " 1 " and "infinity".
-    if not re.fullmatch(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", text):
-        return None
-    value = float(text)
-    return value if math.isfinite(value) else None
 
 
 def check(operator: Operator, value: str) -> None:

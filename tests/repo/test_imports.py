@@ -13,19 +13,19 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "attack errors exits generate_words mark_types rule_types text types",
+    "attack comparisons errors exits generate_words mark_types required_text rule_types text types",
     "alert_types",
     "alert_cut alert_parts sink_types",
     "config demo_alerts demo_screen dictionaries local logs metrics notification parking printing progress"
     " reference_times retry rule_values rule_version rule_yaml scan_progress schema_types sigma_fields store tables"
     " waiting",
-    "bounds breaker clients clihelp health ledger options rule_read schema_read",
+    "bounds breaker clients clihelp health ledger marks options rule_read schema_read",
     "definition_read",
     "rule_fields schema",
     "sigma_conditions",
     "sigma",
     "ruleset",
-    "recognise reference_inflate reference_records states",
+    "recognise reference_inflate reference_matching reference_records states",
     "alert_words",
     "alert_native",
     "alert_ecs alert_ocsf",
@@ -37,8 +37,8 @@ LAYERS = (
     "rawlayout2",
     "rawlayout",
     "_core reference_bounds reference_bytes generate_records listing sender show",
-    "resp",
-    "topology",
+    "resp rule_programs",
+    "matching topology",
     "canary hold keyspace",
     "reference_version1 values",
     "reference_payload transaction",
@@ -90,7 +90,7 @@ ONLY_IN = {
     "msgspec": {"notification"},
     "pyarrow": {"parquet"},
     "yaml": {"rule_yaml"},
-    "re2": {"rule_values"},
+    "re2": {"matching", "reference_matching", "rule_values"},
     # LGPL: imported where Sigma rules are read, and nowhere else.
     "sigma": {"sigma", "sigma_conditions"},
 }
