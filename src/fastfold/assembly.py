@@ -52,6 +52,7 @@ def assemble(
     fold: Callable[[], Fold],
     commit: Callable[[], Commit],
     publisher: Publisher | None = None,
+    reload: Callable[[], None] | None = None,
 ) -> Worker:
     """A worker around a way to fold and a way to commit.
 
@@ -63,6 +64,8 @@ def assemble(
         Make what one slot uses: neither is shared by threads.
     publisher : Publisher, optional
         Of the whole worker; it starts and ends with it.
+    reload : callable, optional
+        Has the rules loaded again: what SIGHUP does.
     """
     queue = connect_queue(settings)
     keeper = Keeper(queue, meter)
@@ -84,6 +87,7 @@ def assemble(
             commit=commit(),
             meter=meter,
             file_deadline_s=settings.file_deadline_s,
+            publish=None if publisher is None else publisher.publish,
             park=settings.poison == "park",
         )
 
@@ -96,6 +100,7 @@ def assemble(
         held_messages=settings.held_messages,
         canary=_canary(settings, meter),
         publisher=publisher,
+        reload=reload,
     )
 
 

@@ -39,6 +39,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from fastfold.detecting import BatchMarks
+from fastfold.detection_commit import HostDetection
 from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
 from fastfold.hold import Trace, Tracer, verify
 from fastfold.resp import REFUSALS, Node
@@ -52,6 +54,7 @@ from fastfold.transaction import (
     ErrorAnswer,
     Group,
     HostWork,
+    LookAgain,
     MergeGroup,
     Recut,
     Transactions,
@@ -124,7 +127,9 @@ class Committer:
         """For the traces of each batch, whether all of it is known to be there still (`fastfold.hold`)."""
         return verify(self._nodes, held, self._transactions.is_applied)
 
-    def commit(self, deltas: Iterable[HostDeltas], batch: BatchId, deadline: float) -> CommitResult:
+    def commit(
+        self, deltas: Iterable[HostDeltas], batch: BatchId, deadline: float, marks: BatchMarks | None = None
+    ) -> CommitResult:
         """Apply the deltas of a batch, each host once, whatever has happened before.
 
         Parameters
@@ -134,6 +139,8 @@ class Committer:
         batch : BatchId
         deadline : float
             When to give up, on the clock; passed by one network timeout at most.
+        marks : BatchMarks, optional
+            What rules have found in the batch; it gathers what is raised of it, also when the commit fails in the end.
 
         Returns
         -------
@@ -155,7 +162,14 @@ class Committer:
         """
         before = replace(self.counters)
         run = Run(batch, deadline, Tracer(batch))
-        groups = (group for host in deltas for group in HostWork(host, self._settings.namespace).cut())
+        found = {} if marks is None else {(host.tenant, host.host): host for host in marks.hosts}
+
+        def work(host: HostDeltas) -> HostWork:
+            here = found.get((host.tenant, host.host))
+            detection = HostDetection(marks, here, batch) if marks is not None and here is not None else None
+            return HostWork(host, self._settings.namespace, detection)
+
+        groups = (group for host in deltas for group in work(host).cut())
         try:
             while self._refill(run, groups):
                 self._advance(run)
@@ -349,6 +363,9 @@ class Committer:
                 group.losses = decision.losses
                 return decision.commands
             match decision:
+                case LookAgain():
+                    run.pending.append(group)
+                    return []
                 case Recut(bits) if bits != host.bits:
                     run.pending += host.cut(bits)
                 case Late():

@@ -300,6 +300,15 @@ class Settings:
         least=0.0,
         most=3600.0,
     )
+    marks_per_step: int = _setting(
+        64, "rules", "latest events kept that met a step of a rule, for each process or host", least=1, most=4096
+    )
+    marks_per_host: int = _setting(
+        1024, "rules", "latest events kept of a host that met any step of a rule", least=16, most=65_536
+    )
+    raised_per_host: int = _setting(
+        256, "rules", "latest alerts of a host that are remembered, not to be raised again", least=16, most=65_536
+    )
 
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)

@@ -77,6 +77,8 @@ class BatchMarks:
         the commit failed, for a message that is parked does not come again.
     suppressed : int
         Matches that were not raised because their stretch had been.
+    limited : int
+        Transactions in which a limit on marks was hit.
     """
 
     rules: DetectionRules
@@ -84,6 +86,7 @@ class BatchMarks:
     file: str = ""
     alerts: dict[str, Alert] = field(default_factory=dict)
     suppressed: int = 0
+    limited: int = 0
 
 
 class Detected(NamedTuple):
@@ -95,11 +98,14 @@ class Detected(NamedTuple):
         To be written; ``None`` if it is as it was.
     alerts : list of Alert
     suppressed : int
+    limited : bool
+        Whether a limit dropped marks.
     """
 
     record: DetectionRecord | None
     alerts: list[Alert]
     suppressed: int
+    limited: bool
 
 
 def detect(
@@ -135,11 +141,11 @@ def detect(
             suppressed += match.repeats - before.repeats
             raised.append(before._replace(repeats=match.repeats))
     if not raised and not brought.series and union.newest_ns == record.newest_ns:
-        return Detected(None, [], 0)
+        return Detected(None, [], 0, limited=False)
     told = {one.rule: tell_of(rules.rules[one.rule]) for one in raised}
     after = union.with_raised(raised, told).cut(rules.keeps, rules.limits)
     told_of = [raise_alert(after, one, rules.rules[one.rule], match.found, batch, file) for one, match in alerts]
-    return Detected(after, told_of, suppressed)
+    return Detected(after, told_of, suppressed, limited=after.dropped != union.dropped)
 
 
 def detect_again(

@@ -99,6 +99,8 @@ METRICS: dict[str, Metric] = {
     "workers": Metric("gauge", "Worker processes alive"),
     "oldest_waiting_seconds": Metric("highest", "Age of the oldest message that waits to be worked on"),
     "stage_seconds": Metric("histogram", "Time in a stage", "stage"),
+    "marks": Metric("counter", "Events that met a step of a rule"),
+    "suppressed": Metric("counter", "Matches not raised because their alert was out already"),
     "alerts": Metric("counter", "Alerts taken by every sink that they are for", "rule"),
     "alerts_repeated": Metric("counter", "Alerts raised again that every sink had taken before", "rule"),
     "alerts_delayed": Metric("counter", "Alerts not taken by every sink, whose message was handed back", "rule"),

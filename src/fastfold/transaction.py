@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastfold._core import step_ledger
+from fastfold.detection import detection_key
+from fastfold.detection_commit import ChunkDetection, HostDetection
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
 from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
@@ -29,6 +31,7 @@ __all__ = [
     "ErrorAnswer",
     "Group",
     "HostWork",
+    "LookAgain",
     "MergeGroup",
     "Recut",
     "Transactions",
@@ -110,12 +113,15 @@ class HostWork:
     written, refused : bool
         Whether any group was.
     late : Late or None
+    detection : HostDetection or None
+        What rules have found on it; ``None`` without rules.
     """
 
-    __slots__ = ("bits", "deltas", "identity", "key", "late", "open", "refused", "slot", "written")
+    __slots__ = ("bits", "deltas", "detection", "identity", "key", "late", "open", "refused", "slot", "written")
 
-    def __init__(self, deltas: HostDeltas, namespace: bytes) -> None:
+    def __init__(self, deltas: HostDeltas, namespace: bytes, detection: HostDetection | None = None) -> None:
         self.deltas = deltas
+        self.detection = detection
         self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
         self.key = identity_key(self.identity, namespace)
         self.slot = key_slot(self.key)
@@ -154,13 +160,19 @@ class Group:
     losses : dict of str to int
         Of the writes that are under way.
     done : bool
+    detection : ChunkDetection or None
+        What rules have found in it; ``None`` without rules.
     """
 
-    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "losses", "ready_at", "redirects")
+    __slots__ = ("ask", "chunk", "conflicts", "detection", "done", "host", "keys", "losses", "ready_at", "redirects")
 
     def __init__(self, host: HostWork, chunk: Chunk) -> None:
         self.host = host
         self.chunk = chunk
+        self.detection: ChunkDetection | None = None
+        if host.detection is not None:
+            processes = host.deltas.processes
+            self.detection = host.detection.of_chunk([processes[place] for place in chunk.members])
         self.keys: list[bytes] = []
         self.conflicts = 0
         self.redirects = 0
@@ -179,8 +191,14 @@ class Group:
         if not self.keys:
             processes = self.host.deltas.processes
             self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
-        keys = (self.host.key, *self.keys)
+        keys = self.watched
         return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
+
+    @property
+    def watched(self) -> list[bytes]:
+        """The keys of the transaction: host record, states, and the detection record where it takes part."""
+        looks = self.detection is not None and self.detection.looks
+        return [self.host.key, *self.keys, *([detection_key(self.host.key)] if looks else [])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +228,12 @@ class Recut:
     bits: int
 
 
-Decision = Write | Applied | Recut | Late
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Nothing is to be written, but what the batch has raised is not read yet: once more, with the detection record."""
+
+
+Decision = Write | Applied | Recut | Late | LookAgain
 
 
 _APPLIED = Applied()
@@ -269,21 +292,54 @@ class Transactions:
             A reply is an error.
         """
         host = group.host
-        found = _values(replies, (host.key, *group.keys))
+        found = _values(replies, group.watched)
         record = self._step(group, batch, found[0])
         if not isinstance(record, bytes):
-            return record
+            return record if group.detection is None else self._tell_again(group.detection, group, record, found)
         losses: dict[str, int] = {}
-        merged = self._merge(group, found[1:], losses)
-        first, *values = self.codec.pack_all([record, *merged])
+        count = len(group.keys)
+        merged = self._merge(group, found[1 : 1 + count], losses)
+        detected = self._detect(group, found)
+        first, *values = self.codec.pack_all([record, *merged, *detected])
         ttl = self._state_ttl
         return Write(
             [
                 (b"SETEX", host.key, self._record_ttl, first),
-                *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)],
+                *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values[:count], strict=True)],
+                *[(b"SETEX", group.watched[-1], self._record_ttl, value) for value in values[count:]],
             ],
             losses,
         )
+
+    def _detect(self, group: Group, found: Sequence[bytes | None]) -> list[bytes]:
+        """The detection record to write; none if it stays as it is."""
+        if group.detection is None or not group.detection.looks:
+            return []
+        key = group.watched[-1]
+        try:
+            record = group.detection.apply(self._payload(found[-1], key))
+        except CorruptValue as error:
+            raise error.at(key) from None
+        return [] if record is None else [record]
+
+    def _tell_again(
+        self, detection: ChunkDetection, group: Group, step: Applied | Recut | Late, found: Sequence[bytes | None]
+    ) -> Decision:
+        """The same decision, once it is known what the batch has raised."""
+        if isinstance(step, Recut):
+            return step
+        if not detection.looks:
+            detection.looks = True
+            return LookAgain()
+        key = group.watched[-1]
+        try:
+            detection.tell_again(self._payload(found[-1], key), late=isinstance(step, Late))
+        except CorruptValue as error:
+            raise error.at(key) from None
+        return step
+
+    def _payload(self, value: bytes | None, key: bytes) -> bytes | None:
+        return None if value is None else self.codec.unpack(value, key)
 
     def is_applied(self, entry: Entry, batch: BatchId, reply: Reply) -> bool:
         """Whether a batch is in the host record that a GET of its key has answered."""
@@ -300,7 +356,7 @@ class Transactions:
     def _step(self, group: Group, batch: BatchId, value: bytes | None) -> bytes | Applied | Recut | Late:
         """The host record to write, or why nothing is written."""
         host, (bits, index, _) = group.host, group.chunk
-        payload = None if value is None else self.codec.unpack(value, host.key)
+        payload = self._payload(value, host.key)
         step = step_ledger(payload, host.identity, batch.time_ms, batch.id, bits, index, self._window_ms)
         if step is None:
             # Not as the core expects it: say why, or do without the core.

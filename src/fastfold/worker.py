@@ -63,6 +63,8 @@ class Worker:
     canary : CanaryThread, optional
     publisher : Publisher, optional
         Started and ended with the worker.
+    reload : callable, optional
+        Has rules loaded again.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class Worker:
         held_messages: int = 1000,
         canary: CanaryThread | None = None,
         publisher: Publisher | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self.stopped: StopError | None = None
         self._source = source
@@ -91,6 +94,7 @@ class Worker:
         self._held_messages = held_messages
         self._canary = canary
         self._publisher = publisher
+        self._reload = reload
         self._waiting = OldestWaiting()
         self._drain_end = float("inf")
         self._work: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
@@ -112,6 +116,11 @@ class Worker:
     def oldest_waiting_s(self) -> float:
         """Age of the oldest message that waits, as far as this worker knows."""
         return self._waiting.seconds()
+
+    def reload(self) -> None:
+        """Load the rules again before the next file; nothing without rules."""
+        if self._reload is not None:
+            self._reload()
 
     def start(self) -> None:
         """Start all threads."""

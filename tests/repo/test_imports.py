@@ -44,6 +44,7 @@ LAYERS = (
     "detection",
     "detection_form evaluate raising",
     "detecting reference_payload",
+    "detect detection_commit",
     "transaction",
     "run",
     "decoding difference page tree",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import cache, partial
 
+from fastfold import pipeline
 from fastfold._core import Plan, decode, encode, merge_group
 from fastfold.errors import Reject
 from fastfold.schema import load_definition
@@ -78,14 +79,14 @@ def body_of(file: File) -> bytes:
     return b"poison" if file.fault == "poison" else b"%d" % file.number
 
 
-def fold(files: Iterable[File]) -> object:
+def fold(files: Iterable[File]) -> pipeline.Fold:
     """`fastfold.pipeline.Fold` for these files."""
     by_body = {body_of(file): [_deltas(*part, file.number) for part in file.parts] for file in files}
 
-    def fold_one(body: memoryview, name: str) -> Folded:
+    def fold_one(body: memoryview, name: str) -> pipeline.Folded:
         found = by_body.get(bytes(body))
         if found is None or bytes(body) == b"poison":
             raise Reject("malformed", file=name, line=1)
-        return Folded(found)
+        return pipeline.Folded(Folded(found))
 
     return fold_one

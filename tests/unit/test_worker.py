@@ -19,7 +19,7 @@ from fastfold.fetch import Fetched
 from fastfold.keeper import Keeper
 from fastfold.metrics import Meter, total
 from fastfold.notification import ObjectRef, parse_body
-from fastfold.pipeline import Pipeline
+from fastfold.pipeline import Folded, Pipeline
 from fastfold.retry import BackoffPolicy
 from fastfold.source import Queue
 from fastfold.store import batch_id
@@ -68,12 +68,12 @@ class Stages:
             return None
         return Fetched(memoryview(b"body").toreadonly(), "etag", "", TIME_MS)
 
-    def fold(self, data: memoryview, name: str) -> FakeDeltas:
+    def fold(self, data: memoryview, name: str) -> Folded:
         assert bytes(data) == b"body"
         self.folding.get(key(name), int)()
-        return FakeDeltas(name)
+        return Folded(FakeDeltas(name))
 
-    def commit(self, deltas: Any, batch: BatchId, deadline: float) -> FakeResult:
+    def commit(self, deltas: Any, batch: BatchId, deadline: float, marks: Any = None) -> FakeResult:
         self.committing.get(key(deltas.name), int)()
         self.committed.append(key(deltas.name))
         self.batches.append(batch)
