@@ -106,7 +106,7 @@ def test_every_package_imported_is_declared() -> None:
         *project["dependencies"],
         *(line for extra in project["optional-dependencies"].values() for line in extra),
     ]
-    names = {re.split(r"[\[<>=;~ ]", line)[0] for line in declared} | {"botocore", "fastfold", "tomllib"}
+    names = {re.split(r"[\[<>=;~ ]", line)[0] for line in declared} | {"botocore", "fastfold", "re2", "tomllib"}
     for name, path in modules().items():
         for found in imports(path):
             known = found.top in names or found.top in sys.stdlib_module_names
