@@ -36,8 +36,8 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-rules bench-compare annotate \
-	build-sanitized sanitize fuzz profile simulate wheel clean clean-venv
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-rules \
+	bench-compare bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -114,6 +114,9 @@ bench-compare: build ## the working tree beside another revision: BASE=revision
 	@test -n "$(BASE)" || { echo "BASE names a revision: make bench-compare BASE=main" >&2; exit 2; }
 	$(PY) bench/compare.py $(BASE) $(BENCH)
 
+bench-state: build ## memory of a process in Redis, beside JSON, zlib, msgpack and zstd
+	$(PY) bench/state.py $(BENCH)
+
 annotate: $(INSTALLED) ## fail when a line of a nogil function touches the interpreter
 	$(PY) bench/annotate.py
 
@@ -126,6 +129,10 @@ sanitize: build-sanitized ## laws and conformance under AddressSanitizer and UBS
 fuzz: build-sanitized ## the core against the reference on mutated records, under the sanitizers
 	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED):tests $(PY) -m fuzz.run --seed $(or $(SEED),1) --seconds $(SECONDS) \
 		--executions $(EXECUTIONS) $(if $(REPLAY),--replay $(REPLAY))
+
+fuzz-values: build-sanitized ## damaged values for the decoder, under the same: EXECUTIONS=10000000
+	$(UNDER_SANITIZERS) PYTHONPATH=$(SANITIZED):tests $(PY) tests/fuzzing.py --seed $(or $(SEED),1) \
+		$(if $(filter-out 0,$(EXECUTIONS)),--executions $(EXECUTIONS))
 
 profile: build ## where the time of a fold goes
 	$(PY) bench/profile_fold.py

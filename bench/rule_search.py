@@ -283,10 +283,10 @@ def describe(figures: dict[str, Any], rounds: int) -> str:
     figures["place"] = place(["fastfold", "google-re2", "hyperscan", "pyahocorasick"])
     notes = [
         *(f"Not run: {title}: {reason}" for title, reason in figures["not_run"].items()),
-        f"{figures['patterns']:,} plain texts of rules, without regard to case, in {figures['texts']:,} distinct "
-        f"texts of {figures['files']} files, {figures['text_bytes'] / 1e6:.1f} MB. All ways found the same "
-        f"{figures['pairs']:,} pairs of text and pattern, compared before the clock started. Texts are put into the form "
-        f"that each way wants before, too. The least of {rounds} rounds in turns.",
+        f"{figures['patterns']:,} plain texts of rules, without regard to case, in {figures['texts']:,} distinct texts "
+        f"of {figures['files']} files, {figures['text_bytes'] / 1e6:.1f} MB. All ways found the same "
+        f"{figures['pairs']:,} pairs of text and pattern, compared before the clock started. Texts are put into the "
+        f"form that each way wants before, too. The least of {rounds} rounds in turns.",
         *sign(figures["place"]),
     ]
     return "\n".join(lines) + "\n" + "".join(f"\n{note}\n" for note in notes)

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from states_bounds import SET_LIMIT, Member, bound_sets
+
 __all__ = ["SETS", "Process", "States", "add_member", "read_process", "show"]
 
 SETS = ("files", "deleted", "remotes", "domains", "registry", "modules", "targets", "sources")
 FILES, DELETED, REMOTES, DOMAINS, REGISTRY, MODULES, TARGETS, SOURCES = range(8)
 
-SET_LIMIT = 64
-TEXT_BYTES = 32768
-MEMBER_BYTES = 4096
+TEXT_BYTES = {"image": 512, "command_line": 2048, "user": 256, "parent": 128}
+MEMBER_BYTES = (512, 512, 64, 256, 512, 512, 128, 128)
 NULL_GUID = "00000000-0000-0000-0000-000000000000"
 _NEVER = "~"  # greater than any time
 
@@ -158,27 +159,33 @@ def show(process: Process) -> dict[str, Any]:
     cut: set[str] = set()
     for name in ("image", "command_line", "user", "parent"):
         if text := getattr(process, name):
-            shown[name], was_cut = _cut(text, TEXT_BYTES)
+            shown[name], was_cut = _cut(text, TEXT_BYTES[name])
             if was_cut:
                 cut.add(name)
-    for name, members in zip(SETS, process.sets, strict=True):
-        if members is None:
+    sets = [_order(members or {}, most) for members, most in zip(process.sets, MEMBER_BYTES, strict=True)]
+    kept, full = bound_sets([ordered[:SET_LIMIT] for ordered in sets], len((process.host + process.process).encode()))
+    for which, name in enumerate(SETS):
+        if not kept[which]:
             continue
-        earliest: dict[tuple[str, bool], str] = {}
-        for text, time in members.items():
-            key = _cut(text, MEMBER_BYTES)
-            earliest[key] = min(time, earliest.get(key, time))
-        ordered = sorted((time, key) for key, time in earliest.items())
-        if len(ordered) > SET_LIMIT:
+        if len(sets[which]) > SET_LIMIT or full[which]:
             more.append(name)
-        shown[name] = [[_show_time(time), text] for time, (text, _) in ordered[:SET_LIMIT]]
-        if any(was_cut for _, (_, was_cut) in ordered[:SET_LIMIT]):
+        shown[name] = [[_show_time(time), text] for time, (text, _) in kept[which]]
+        if any(was_cut for _, (_, was_cut) in kept[which]):
             cut.add(name)
     if more:
         shown["more"] = sorted(more)
     if cut:
         shown["cut"] = sorted(cut)
     return shown
+
+
+def _order(members: dict[str, str], most: int) -> list[Member]:
+    """The members of a set with their smallest times, by time, then text."""
+    earliest: dict[tuple[str, bool], str] = {}
+    for text, time in members.items():
+        key = _cut(text, most)
+        earliest[key] = min(time, earliest.get(key, time))
+    return sorted((time, key) for key, time in earliest.items())
 
 
 def _show_time(text: str) -> str:

@@ -16,9 +16,10 @@ from fastfold.resp import Connector, ConnectSettings, Node, RedisAddress
 from fastfold.retry import BackoffPolicy
 from fastfold.schema import load_definition
 from fastfold.states import State
-from fastfold.store import Connection, MemoryStore, batch_id, host_key, process_key, unpack_value
+from fastfold.store import Connection, MemoryStore, batch_id, host_key, process_key
 from fastfold.topology import Nodes
 from fastfold.types import BatchId, HostDeltas, Limits
+from fastfold.values import unpack_value
 
 DEFINITION = load_definition("process")
 PLAN = Plan(None, DEFINITION, Limits())

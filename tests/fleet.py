@@ -13,11 +13,13 @@ from batches import expected
 from fastfold.config import Settings
 from fastfold.metrics import Meter, Snapshot
 from fastfold.podcmd import build_worker
+from servers import NODE_TIMEOUT_MS
 from sqs import Cloud
 from states import assert_states, open_redis, read_keys
 
 BUCKET = "batches"
 END_S = 60
+HOLD_S = 2 * NODE_TIMEOUT_MS / 1000
 
 _names = itertools.count()
 
@@ -39,7 +41,13 @@ class Fleet:
             queue_url=self.queue.url,
             endpoint_url=cloud.url,
             redis_url=redis_url,
-            **{"buckets": (BUCKET,), "wait_s": 1, "namespace": a_namespace(), **more},
+            **{
+                "buckets": (BUCKET,),
+                "wait_s": 1,
+                "namespace": a_namespace(),
+                "hold_s": 2 * NODE_TIMEOUT_MS / 1000,
+                **more,
+            },
         )
         # Tests look with all rights, whatever those of the workers.
         self.client = open_redis(look_url or redis_url)

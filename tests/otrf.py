@@ -20,8 +20,11 @@ _PACKAGE = Path(fastfold.__file__).parent
 # What the states of the reference depend on, besides the files.
 _SOURCES = (
     "reference.py",
+    "reference_bytes.py",
     "reference_inflate.py",
+    "reference_payload.py",
     "reference_records.py",
+    "reference_version1.py",
     "reference_times.py",
     "definition_read.py",
     "schema.py",

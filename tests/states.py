@@ -8,7 +8,8 @@ import redis
 
 from fastfold.canary import canary_prefix
 from fastfold.resp import RedisAddress
-from fastfold.store import host_key, process_key, unpack_value
+from fastfold.store import host_key, process_key
+from fastfold.values import unpack_value
 
 Identity = tuple[str, str, str]
 

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from fastfold.api import fold as fold
     from fastfold.api import merge as merge
     from fastfold.api import parse as parse
+    from fastfold.redis_states import RedisStates as RedisStates
+    from fastfold.redis_states import open_store as open_store
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ArrowTable",
     "Batch",
+    "RedisStates",
     "States",
     "__version__",
     "decode",
@@ -37,10 +40,16 @@ __all__ = [
     "encode",
     "fold",
     "merge",
+    "open_store",
     "parse",
 ]
 
-_HOMES = dict.fromkeys(("ArrowTable", "Batch"), "fastfold._core")
+_HOMES = {
+    "ArrowTable": "fastfold._core",
+    "Batch": "fastfold._core",
+    "RedisStates": "fastfold.redis_states",
+    "open_store": "fastfold.redis_states",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -105,8 +105,21 @@ cdef enum Status:
     PAYLOAD_TEXT
     PAYLOAD_SET
     PAYLOAD_NUMBER
+    PAYLOAD_FORM
+    PAYLOAD_ID
+    PAYLOAD_TRAILING
     PAYLOAD_NOT_CANONICAL
     IDENTITY_DIFFERS
+    # values
+    VALUE_SHORT
+    VALUE_VERSION
+    VALUE_DICTIONARY
+    VALUE_FORM
+    VALUE_FRAME
+    VALUE_FRAME_FORM
+    VALUE_NO_SIZE
+    VALUE_EMPTY
+    VALUE_TOO_LONG
 
 
 cdef enum Place:
@@ -280,6 +293,9 @@ ctypedef struct ReducerPlan:
     uint32_t kinds      # one bit a kind
     uint32_t limit
     uint32_t text_bytes
+    uint32_t read_bytes         # longest text in a payload: limits were larger once
+    uint32_t full_bytes         # what members weigh when a set is full
+    uint32_t reserve_bytes
     uint32_t place      # first word in the accumulator
     uint32_t members    # first member in a view
 
@@ -317,6 +333,7 @@ ctypedef struct CPlan:
     uint32_t reducer_count
     uint32_t stride_words       # 64-bit words of an accumulator
     uint32_t member_room
+    uint64_t pool_bytes         # what sets share, before the identity is taken off
     uint16_t* steps             # reducers of kind k: steps[k * reducer_count ..], ended by NO_STEP
     # limits
     uint64_t record_bytes
@@ -480,11 +497,22 @@ ctypedef struct View:
     uint32_t identity_length[3]
     uint8_t* has                # per reducer
     uint8_t* more
+    uint8_t* form               # one of TEXT_ for all texts of a reducer
     uint64_t* numbers           # times are stored as their bits
     uint64_t* counts            # reducer x kind
     TextRef* texts
     TextRef* members
     uint32_t* member_count
+    uint64_t* weight            # of the members of a set, and how many of them are kept, while sets are bounded
+    uint32_t* kept
+    Bytes arena                 # texts that had to be put together
+
+
+ctypedef struct Piece:
+    # One of several objects that a call works on; what is made of them lies one behind the other.
+    const uint8_t* data         # NULL for None
+    size_t size
+    size_t end                  # of what is made of it
 
 
 # --- rules ---
@@ -808,3 +836,32 @@ ctypedef struct StateColumn:
     uint8_t* cut                # of members
     uint8_t* row_cut            # of rows: the text, or a member, was cut
     uint8_t* row_more
+
+
+@cython.final
+cdef class Dictionary:
+    cdef void* compressing
+    cdef void* expanding
+    cdef readonly int id
+
+
+@cython.final
+cdef class Packer:
+    cdef void* compressor
+    cdef void* expander
+    cdef void* expanding[256]   # by id of the dictionary
+    cdef void* compressing
+    cdef list dictionaries      # kept alive
+    cdef Bytes frame
+    cdef size_t value_bytes
+    cdef uint8_t write
+
+    cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
+    cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
+    cdef uint8_t* _put_body(self, uint8_t* out, size_t size, size_t made) noexcept nogil
+    cdef Status _unpack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
+    cdef Status _unpack_one(self, Piece* piece, Bytes* out) noexcept nogil
+    cdef Status _unpack_body(
+        self, uint8_t dictionary, const uint8_t* body, size_t size, Piece* piece, Bytes* out
+    ) noexcept nogil
+    cdef Status _expand(self, const uint8_t* frame, size_t size, Piece* piece, size_t mark, Bytes* out) noexcept nogil

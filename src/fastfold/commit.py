@@ -23,7 +23,8 @@ a group's values or EXEC     that node, with ASKING before WATCH, before each GE
 any other error before the   the connection is closed, the topology asked for again, and what was in
 reply of EXEC                flight starts again at WATCH: the ledger tells whether EXEC was done
 NOPERM, NOAUTH, WRONGPASS    `ConfigError`: a person must act
-a value that is not ours     nothing is written of its group; the others go on, then it is raised
+a value that is not ours,    nothing is written of its group; the others go on, then it is raised
+or that we cannot read yet
 a write fails inside EXEC    `ParkError` at once: Redis rolls nothing back, so another try could lose or double
 ===========================  =========================================================================
 
@@ -38,7 +39,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable
+from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
 from fastfold.hold import Trace, Tracer, verify
 from fastfold.resp import REFUSALS, Node
 from fastfold.run import CommitResult, Counters, Counts, Lane, Run
@@ -76,8 +77,8 @@ class Committer:
     merge_group : MergeGroup
     settings : CommitSettings
     counts : Counts or None
-        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``; and ``hot_hosts`` as
-        they conflict.
+        Counted into after each batch: ``conflicts``, ``retries``, ``already_applied``; ``state_limit_hits`` as
+        groups are written, and ``hot_hosts`` as they conflict.
     random, clock, sleep : callable
         For tests; `clock` is that of the deadlines.
 
@@ -147,6 +148,8 @@ class Committer:
         CorruptValue, IdentityClash, ParkError
             The first value that is damaged, of another identity or too long; nothing is written for its
             group, and all others are applied.
+        UnknownForm
+            The same for a value with a dictionary that is not here.
         ConfigError
             Redis refuses us.
         """
@@ -335,12 +338,15 @@ class Committer:
                 raise
             self._redirect(run, lane, group, answer.reply)
             return []
-        except ParkError as error:
+        except (ParkError, UnknownForm) as error:
             self.counters.refused += 1
             host.refused = True
-            run.refusal = run.refusal or error
+            # What comes again goes before what is parked: a parked message is not applied to the other host.
+            if run.refusal is None or isinstance(error, UnknownForm):
+                run.refusal = error
         else:
             if isinstance(decision, Write):
+                group.losses = decision.losses
                 return decision.commands
             match decision:
                 case Recut(bits) if bits != host.bits:
@@ -378,6 +384,9 @@ class Committer:
         self.counters.commits += 1
         self.counters.processes += len(group.keys)
         group.host.written = True
+        if group.losses and self._counts is not None:
+            for reducer, states in group.losses.items():
+                self._counts.add("state_limit_hits", states, reducer)
         lane.footprint.wrote(group.host.slot, group.entry)
         self._finish(run, group)
 

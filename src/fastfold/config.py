@@ -31,8 +31,10 @@ GROUPS: dict[str, str] = {
     "fold": "What is read and kept",
     "queue": "Where the batches come from",
     "redis": "Where the states are kept",
+    "rules": "What is looked for",
     "pod": "Processes, threads and time",
-    "limits": "Bounds on one message and one file",
+    "alerts": "Where alerts go",
+    "limits": "Bounds on one message, one file and one value",
 }
 """Groups of settings with their headings, in the order of the documentation."""
 
@@ -49,6 +51,7 @@ _LIMIT_RANGES: dict[str, tuple[int, int, str]] = {
     "processes": (1, 1 << 28, "most distinct processes in a file"),
     "identity_bytes": (16, 1 << 16, "longest tenant, host or process id"),
     "text_total_bytes": (1 << 20, 1 << 36, "most bytes of distinct text kept from one file"),
+    "value_bytes": (1024, 16 << 20, "largest value of a process; a fold that could exceed it is refused"),
 }
 
 
@@ -267,8 +270,36 @@ class Settings:
         least=0.0,
         most=3600.0,
     )
+    dictionary: int = _setting(1, "redis", "dictionary that states are written with; 0: none", least=0, most=255)
+    dictionary_folder: str = _setting(
+        "", "redis", "folder of dictionaries (<id>.ffdict) to read with, besides those of fastfold; empty: none"
+    )
+    state_version: int = _setting(
+        2, "redis", "format that states are written in; 1 while workers that do not know 2 still run", least=1, most=2
+    )
+    zstd_level: int = _setting(3, "redis", "zstd level of states", least=1, most=19)
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
+
+    rules: tuple[str, ...] = _setting(
+        (),
+        "rules",
+        "rule files and folders of them, separated by commas; starting: those that ship with fastfold; empty: none",
+    )
+    rules_fields: str = _setting(
+        "refuse",
+        "rules",
+        "a Sigma rule that looks at a field without a column is refused, or the field counts as absent where that can"
+        " only make the rule match less",
+        choices=("refuse", "absent"),
+    )
+    rules_reload_s: float = _setting(
+        30.0,
+        "rules",
+        "time between two looks whether rule files have changed; 0: on SIGHUP only",
+        least=0.0,
+        most=3600.0,
+    )
 
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)
@@ -296,6 +327,8 @@ class Settings:
     log_level: str = _setting(
         "info", "pod", "least level of the log lines on stderr", choices=("debug", "info", "warning", "error")
     )
+
+    sinks: str = _setting("", "alerts", "TOML file that says where alerts go; empty: to standard output")
 
     limit_message_records: int = _setting(1000, "limits", "most objects in one message", least=1, most=100_000)
     limits: Limits = dataclasses.field(default_factory=Limits)

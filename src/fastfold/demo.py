@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,6 +30,7 @@ import boto3
 from botocore.config import Config
 
 from fastfold.config import Settings
+from fastfold.decoding import Decoder
 from fastfold.demo_screen import Figures, Screen, open_screen
 from fastfold.exits import Exit
 from fastfold.foldcmd import find_files
@@ -36,13 +38,12 @@ from fastfold.foldpool import hold_interrupts
 from fastfold.generate import Corpus, write
 from fastfold.inspect import Query
 from fastfold.inspect import run as inspect_states
+from fastfold.keyspace import Keyspace
 from fastfold.local import HOST, Server, start_aws, start_redis
 from fastfold.metrics import Snapshot, total
 from fastfold.podcmd import build_worker
-from fastfold.reader import Reader
 from fastfold.schema import load_definition
 from fastfold.states import State, TextSet
-from fastfold.store import unpack_value
 from fastfold.supervisor import Pod
 from fastfold.text import escape
 
@@ -131,7 +132,7 @@ def run(demo: Demo) -> Exit:
             http_port=0,
             log_level="error",
         )
-        reader = stack.enter_context(closing(Reader(settings)))
+        keyspace = stack.enter_context(closing(Keyspace(settings)))
 
         screen.say(f"starting a pod of {demo.workers} workers")
         pod = Pod(settings, build_worker)
@@ -140,15 +141,15 @@ def run(demo: Demo) -> Exit:
             stack.callback(pod.stop)
         # The clock is to measure the work, not the start of Python; a pod that does not start shows in the figures.
         pod.wait_ready(READY_S)
-        figures = _Drive(pod, cloud, reader, screen).through(files)
+        figures = _Drive(pod, cloud, keyspace, screen).through(files)
         pod.stop()
         if figures is None:
             screen.say(str(pod.failure) if pod.failure else f"no file was done for {STALLED_S:g} s")
             return Exit.FAILED
 
         screen.close()
-        _summarise(figures, pod.snapshot(), cloud, reader)
-        _show_one(settings, reader)
+        _summarise(figures, pod.snapshot(), cloud, keyspace)
+        _show_one(settings, keyspace)
         if demo.keep:
             _keep(settings)
         return Exit.REJECTED if figures.parked else Exit.OK
@@ -229,10 +230,10 @@ def _queue_arn(sqs: Any, url: str) -> str:
 class _Drive:
     """Uploads files as the pod works them off, and shows how it goes."""
 
-    def __init__(self, pod: Pod, cloud: _Cloud, reader: Reader, screen: Screen) -> None:
+    def __init__(self, pod: Pod, cloud: _Cloud, keyspace: Keyspace, screen: Screen) -> None:
         self._pod = pod
         self._cloud = cloud
-        self._reader = reader
+        self._keyspace = keyspace
         self._screen = screen
 
     def through(self, files: list[Path]) -> Figures | None:
@@ -273,12 +274,12 @@ class _Drive:
             parked=parked,
             events=total(snapshot, "events"),
             conflicts=total(snapshot, "conflicts"),
-            keys=self._reader.key_count(),
+            keys=self._keyspace.key_count(),
             seconds=seconds,
         )
 
 
-def _summarise(figures: Figures, snapshot: Snapshot, cloud: _Cloud, reader: Reader) -> None:
+def _summarise(figures: Figures, snapshot: Snapshot, cloud: _Cloud, keyspace: Keyspace) -> None:
     """Print what was done, and why files were parked."""
     seconds = max(figures.seconds, 1e-9)
     _say(
@@ -290,7 +291,9 @@ def _summarise(figures: Figures, snapshot: Snapshot, cloud: _Cloud, reader: Read
         f"commits: {total(snapshot, 'conflicts'):,} conflicts, {total(snapshot, 'retries'):,} retries,"
         f" {total(snapshot, 'already_applied'):,} already applied, {total(snapshot, 'late'):,} late"
     )
-    _say(f"Redis: {reader.key_count():,} keys, {reader.used_bytes() / 1e6:,.1f} MB used in all")
+    used_bytes = keyspace.used_bytes()
+    assert used_bytes is not None, "the demo is its Redis's default user"
+    _say(f"Redis: {keyspace.key_count():,} keys, {used_bytes / 1e6:,.1f} MB used in all")
     for reason in _dead_letters(cloud) if figures.parked else ():
         _say(f"parked: {reason}")
 
@@ -311,32 +314,28 @@ def _dead_letters(cloud: _Cloud) -> Iterator[str]:
             shown += 1
 
 
-def _show_one(settings: Settings, reader: Reader) -> None:
+def _show_one(settings: Settings, keyspace: Keyspace) -> None:
     """Inspect the process about which most different things are known."""
-    best = _most_telling(settings, reader)
+    best = _most_telling(settings, keyspace)
     if best is None:
         return
     _say("")
     _say(f"fastfold inspect '{best.host}' '{best.process}':")
     _say("")
     sys.stdout.flush()
-    query = Query(tenant=best.tenant, host=best.host, process=best.process)
+    query = Query(tenant=best.tenant, host=best.host, processes=(best.process,))
     inspect_states(settings, query, settings.fold, as_json=False, output=sys.stdout.buffer)
 
 
-def _most_telling(settings: Settings, reader: Reader) -> State | None:
-    from fastfold._core import Plan, decode
-
-    plan = Plan(None, load_definition(settings.fold), settings.limits)
+def _most_telling(settings: Settings, keyspace: Keyspace) -> State | None:
+    decoder = Decoder(load_definition(settings.fold), settings.limits)
     best: State | None = None
-    for sampled, key in enumerate(reader.state_keys(settings.namespace.encode())):
-        value = reader.get(key)
-        if value is not None:
-            state = decode(plan, unpack_value(value, key))
+    values = keyspace.states(settings.namespace.encode())
+    for key, value in islice(values, _SAMPLED):
+        if isinstance(value, bytes):
+            state = decoder.state(key, value)
             if best is None or _telling(state) > _telling(best):
                 best = state
-        if sampled == _SAMPLED:
-            break
     return best
 
 

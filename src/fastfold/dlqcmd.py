@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from fastfold.clihelp import HelpGroup, Moment, moment, needs, setting_options
+from fastfold.clihelp import HelpGroup, Moment, moment
 from fastfold.config import load
 from fastfold.exits import Exit
+from fastfold.options import needs, setting_options
 from fastfold.states import format_time
 from fastfold.text import escape, json_line
 

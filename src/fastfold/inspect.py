@@ -1,48 +1,36 @@
-"""`fastfold inspect`: what a process did, read from Redis.
+"""`fastfold inspect`: what a process did, read from Redis, as text for a person or JSON for a program.
 
-Nothing is written; `fastfold.reader` says what is sent.  Keys are those of `fastfold.store`: a state lies under
-``<namespace>{<host tag>}<process tag>``, a host record under ``<namespace>{<host tag>}``.
+Nothing is written; `fastfold.keyspace` names the commands that are sent, `fastfold.lookup` finds.
 """
 
 from __future__ import annotations
 
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
-from fastfold.errors import CorruptValue, IdentityClash
+from fastfold.config import Settings
+from fastfold.decoding import UNREADABLE, Decoder, is_host_key
+from fastfold.difference import Change, changes, difference_lines, difference_object
+from fastfold.errors import ConfigError, CorruptValue, Unavailable, UnknownForm
 from fastfold.exits import Exit
-from fastfold.ledger import HostRecord
-from fastfold.reader import Reader
+from fastfold.keyspace import Keyspace, Pace
+from fastfold.lookup import Lookup, Query, nothing, say
+from fastfold.page import host_lines, host_object, host_page, page
+from fastfold.printing import Line, Printer, shown
+from fastfold.rawlayout import outer_fields, payload_fields
+from fastfold.rawwalk import Field
+from fastfold.scan_progress import open_progress
 from fastfold.schema import load_definition
-from fastfold.show import page
-from fastfold.states import State, Text, TextSet, format_time, to_json
-from fastfold.store import host_key, process_key, unpack_value
-from fastfold.text import escape, json_line
-
-if TYPE_CHECKING:
-    from fastfold._core import Plan
-    from fastfold.config import Settings
-    from fastfold.schema import FoldDefinition
+from fastfold.show import short_time
+from fastfold.states import State, Text, TextSet, to_json
+from fastfold.tree import grow, tree_lines, tree_object
+from fastfold.values import ValueForm
 
 __all__ = ["Query", "run"]
 
-_NS_PER_MS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Query:
-    """What to look for: one process, one key, or a scan."""
-
-    tenant: str = ""
-    host: str = ""
-    process: str = ""
-    key: str | None = None
-    scan: bool = False
-    match: str = ""
-    limit: int = 100
+_SCAN_LIMIT = 100
 
 
 def run(settings: Settings, query: Query, definition: str, *, as_json: bool, output: BinaryIO) -> Exit:
@@ -56,123 +44,244 @@ def run(settings: Settings, query: Query, definition: str, *, as_json: bool, out
     definition : str
         Name of the fold definition that the states were made with.
     as_json : bool
-        One JSON object a line, as ``fold --format jsonl`` gives it, instead of pages.
+        Objects, one a line, instead of pages.
     output : BinaryIO
 
     Returns
     -------
     Exit
-        `Exit.NOT_FOUND` if nothing was there, `Exit.CORRUPT` if a scan met a value that cannot be read.
+        `Exit.NOT_FOUND` if nothing was there, `Exit.CORRUPT` if a value that was met cannot be read.
     """
-    from fastfold._core import Plan
-
-    fold = load_definition(definition)
-    inspection = _Inspection(Plan(None, fold, settings.limits), fold, as_json, output)
-    namespace = settings.namespace.encode()
-    with closing(Reader(settings)) as reader:
-        if query.scan:
-            return inspection.scan(reader, namespace, query)
-        if query.key is not None:
-            return inspection.key(reader, query.key)
-        return inspection.process(reader, namespace, query)
+    form = ValueForm.load(folder=settings.dictionary_folder)
+    decoder = Decoder(load_definition(definition), settings.limits, form)
+    progress = open_progress()
+    with closing(Keyspace(settings, Pace(query.keys_per_s), progress.step)) as keyspace, closing(progress):
+        lookup = Lookup(keyspace, decoder, settings.namespace.encode(), progress)
+        inspection = _Inspection(keyspace, decoder, lookup, Printer(output, as_json))
+        if query.view == "tree":
+            return inspection.tree(query)
+        if not query.keys and not query.processes:
+            return inspection.many(query)
+        places = list(lookup.find(query))
+        if any(value is None for _, value in places) and query.view != "watch":
+            return nothing(query, [key for key, value in places if value is None])
+        match query.view:
+            case "raw":
+                return max(inspection.raw(key, value or b"") for key, value in places)
+            case "diff":
+                return inspection.diff(places, query)
+            case "watch":
+                return inspection.watch(*places[0], query)
+            case _:
+                for key, value in places:
+                    inspection.show(key, value or b"")
+                return Exit.OK
 
 
 class _Inspection:
-    """Reads, decodes and prints."""
+    """Decodes and prints what was found."""
 
-    def __init__(self, plan: Plan, definition: FoldDefinition, as_json: bool, output: BinaryIO) -> None:
-        self._plan = plan
-        self._definition = definition
-        self._as_json = as_json
-        self._output = output
+    def __init__(self, keyspace: Keyspace, decoder: Decoder, lookup: Lookup, printer: Printer) -> None:
+        self._keyspace = keyspace
+        self._decoder = decoder
+        self._definition = decoder.definition
+        self._lookup = lookup
+        self._printer = printer
 
-    def process(self, reader: Reader, namespace: bytes, query: Query) -> Exit:
-        host = host_key(query.tenant, query.host, namespace)
-        # Ids in logs stand in braces and in either case; states keep them as the schema writes them.
-        for process in dict.fromkeys((query.process, query.process.strip("{}").lower())):
-            key = process_key(host, process)
-            value = reader.get(key)
-            if value is not None:
-                state = self._decode(key, value)
-                if (state.tenant, state.host, state.process) != (query.tenant, query.host, process):
-                    raise IdentityClash(f"another process lies under key {key.decode()}: {state.host} {state.process}")
-                self._print(state)
-                return Exit.OK
-        return _nothing(f"host {query.host}, process {query.process}", process_key(host, query.process))
+    # Showing one
 
-    def key(self, reader: Reader, text: str) -> Exit:
-        key = text.encode(errors="surrogateescape")
-        value = reader.get(key)
-        if value is None:
-            return _nothing("this key", key)
-        if key.endswith(b"}"):
-            try:
-                record = HostRecord.decode(unpack_value(value, key))
-            except CorruptValue as error:
-                raise error.at(key) from None
-            self._print_host(record)
+    def show(self, key: bytes, value: bytes) -> None:
+        """A value as a page or an object."""
+        if is_host_key(key):
+            record = self._decoder.host_record(key, value)
+            if self._printer.as_json:
+                self._printer.json(host_object(record))
+            else:
+                self._printer.lines(host_page(record))
+            return
+        state = self._decoder.state(key, value)
+        self._print(state, {} if self._printer.as_json else self._lookup.names(state))
+
+    def _print(self, state: State, names: dict[str, str] | None = None) -> None:
+        if self._printer.as_json:
+            self._printer.json(to_json(state, self._definition))
         else:
-            self._print(self._decode(key, value))
+            self._printer.lines(page(state, self._definition, names))
+
+    def raw(self, key: bytes, value: bytes) -> Exit:
+        """A value field by field, as far as it can be read."""
+        fault: CorruptValue | UnknownForm | None = None
+        outer, inner = list(outer_fields(value)), []
+        try:
+            payload = self._decoder.payload(key, value)
+            for field in payload_fields(value[0], payload, None if is_host_key(key) else self._definition):
+                inner.append(field)
+        except UNREADABLE as error:
+            fault = error.at(key) if isinstance(error, CorruptValue) else error
+        if self._printer.as_json:
+            parts = {name: [field._asdict() for field in each] for name, each in (("value", outer), ("payload", inner))}
+            self._printer.json({"key": key.decode(errors="backslashreplace"), "size": len(value)} | parts)
+        else:
+            self._printer.lines(_raw_lines(key, value, outer, inner))
+        if fault is not None:
+            say(str(fault))
+            return Exit.CORRUPT
         return Exit.OK
 
-    def scan(self, reader: Reader, namespace: bytes, query: Query) -> Exit:
+    # Comparing
+
+    def diff(self, places: list[tuple[bytes, bytes | None]], query: Query) -> Exit:
+        """Two values, or one and what it is a moment later."""
+        if any(is_host_key(key) for key, _ in places):
+            raise ConfigError("--diff compares states; a host record has none")
+        states = [self._decoder.state(key, value or b"") for key, value in places]
+        if len(states) == 1:
+            time.sleep(query.every_s)
+            key = places[0][0]
+            later = self._keyspace.get(key)
+            if later is None:
+                return nothing(query, [key])
+            states.append(self._decoder.state(key, later))
+        found = list(changes(states[0], states[1], self._definition))
+        if self._printer.as_json:
+            self._printer.json({"changes": difference_object(found)})
+        elif found:
+            self._printer.lines(difference_lines(found))
+        else:
+            self._printer.lines([[("no difference", "faint")]])
+        return Exit.OK
+
+    def watch(self, key: bytes, value: bytes | None, query: Query) -> Exit:
+        """A state, and each change of it as it is seen."""
+        if is_host_key(key):
+            raise ConfigError("--watch follows a state; a host record is none")
+        end = None if query.for_s is None else time.monotonic() + query.for_s
+        before: State | None = None
+        seen = False
+        if value is None:
+            say("nothing is stored there yet; waiting")
+        while True:
+            state = None if value is None else self._decoder.state(key, value)
+            if state is not None and before is None:
+                seen = True
+                self._print(state, {} if self._printer.as_json else self._lookup.names(state))
+            elif state is None and before is not None:
+                say("the state has expired; waiting")
+            elif state is not None and before is not None and state != before:
+                self._print_changes(state, list(changes(before, state, self._definition)))
+            before = state
+            if end is not None and time.monotonic() + query.every_s > end:
+                return Exit.OK if seen else nothing(query, [key])
+            time.sleep(query.every_s)
+            value = self._look_again(key, value)
+
+    def _print_changes(self, state: State, found: list[Change]) -> None:
+        if self._printer.as_json:
+            self._printer.json(to_json(state, self._definition))
+            return
+        now = short_time(time.time_ns())[:23]
+        self._printer.lines([[], [(f"at {now} UTC", "label")], *difference_lines(found)])
+
+    def _look_again(self, key: bytes, value: bytes | None) -> bytes | None:
+        try:
+            return self._keyspace.get(key)
+        except Unavailable as error:
+            # A failover takes seconds, and whoever watches wants to see what comes after it.
+            say(str(error))
+            return value
+
+    # Showing many
+
+    def many(self, query: Query) -> Exit:
+        """The states of a host, or of a scan."""
         wanted = query.match.casefold()
-        shown = corrupt = 0
-        for key in reader.state_keys(namespace):
-            try:
-                value = reader.get(key)
-                if value is None:  # expired since the scan saw it
-                    continue
-                state = self._decode(key, value)
-            except CorruptValue as error:
+        if not query.scan:
+            return self._host(query, wanted)
+        limit = query.limit or _SCAN_LIMIT
+        told = corrupt = 0
+        for state in self._lookup.read():
+            if state is None:
                 corrupt += 1
-                _say(str(error))
                 continue
-            if wanted and not any(wanted in text.casefold() for text in _texts(state)):
+            if (query.tenant and state.tenant != query.tenant) or not _holds(state, wanted):
                 continue
-            if shown == query.limit:
-                _say(f"there are more; --limit is {query.limit}")
+            if told == limit:
+                say(f"there are more; --limit is {limit}")
                 break
-            if shown and not self._as_json:
-                self._output.write(b"\n")
+            if told and not self._printer.as_json:
+                self._printer.lines([[]])
             self._print(state)
-            shown += 1
+            told += 1
         if corrupt:
             return Exit.CORRUPT
-        return Exit.OK if shown else _nothing(f"namespace {namespace.decode()}" + (", match" if wanted else ""), None)
+        return Exit.OK if told else nothing(query, [])
 
-    def _decode(self, key: bytes, value: bytes) -> State:
-        from fastfold._core import decode
+    def _host(self, query: Query, wanted: str) -> Exit:
+        states, corrupt = self._lookup.host_states(query)
+        matching = [state for state in sorted(states, key=_by_time) if _holds(state, wanted)]
+        limit = query.limit or len(matching)
+        if self._printer.as_json:
+            for state in matching[:limit]:
+                self._print(state)
+        elif matching:
+            self._printer.lines(_title(matching[0], _processes(len(matching))))
+            self._printer.lines(host_lines(matching[:limit]))
+        if len(matching) > limit:
+            say(f"there are {len(matching) - limit} more; --limit is {limit}")
+        if corrupt:
+            return Exit.CORRUPT
+        return Exit.OK if matching else nothing(query, [])
 
-        try:
-            state: State = decode(self._plan, unpack_value(value, key))
-        except CorruptValue as error:
-            raise error.at(key) from None
-        return state
+    def tree(self, query: Query) -> Exit:
+        """The process tree of a host, or of one process: what led to it, and what came of it."""
+        states, corrupt = self._lookup.host_states(query)
+        root = None
+        if query.processes:
+            spellings = (query.processes[0], query.processes[0].strip("{}").lower())
+            root = next((state.process for state in states if state.process in spellings), None)
+            if root is None:
+                return nothing(query, [])
+        branches = grow(states, root)
+        if self._printer.as_json:
+            for branch in branches:
+                self._printer.json(tree_object(branch))
+        elif states:
+            self._printer.lines(_title(states[0], _processes(len(states))))
+            self._printer.lines(tree_lines(branches, root))
+        if corrupt:
+            return Exit.CORRUPT
+        return Exit.OK if states else nothing(query, [])
 
-    def _print(self, state: State) -> None:
-        lines = [json_line(to_json(state, self._definition))] if self._as_json else page(state, self._definition)
-        self._output.write("".join(f"{line}\n" for line in lines).encode())
-        self._output.flush()
 
-    def _print_host(self, record: HostRecord) -> None:
-        times = [format_time(entry.time_ms * _NS_PER_MS)[:23] + "Z" for entry in record.entries]
-        if self._as_json:
-            shown: dict[str, object] = {"tenant": record.tenant} if record.tenant else {}
-            shown["host"] = record.host
-            shown["ledger"] = [
-                {"time": time, "batch": entry.id.hex(), "bits": entry.bits, "chunk": entry.chunk_index}
-                for time, entry in zip(times, record.entries, strict=True)
-            ]
-            lines = [json_line(shown)]
-        else:
-            lines = [f"host {escape(record.host)}" + (f", tenant {escape(record.tenant)}" if record.tenant else "")]
-            lines.append(f"  {len(record.entries)} batches applied, by time:")
-            for time, entry in zip(times, record.entries, strict=True):
-                chunk = f", chunk {entry.chunk_index} of {1 << entry.bits}" if entry.bits else ""
-                lines.append(f"  {time}  {entry.id.hex()}{chunk}")
-        self._output.write("".join(f"{line}\n" for line in lines).encode())
-        self._output.flush()
+def _title(state: State, what: str) -> list[Line]:
+    name = f"{state.tenant}/{state.host}" if state.tenant else state.host
+    return [[*shown(name, "title"), (f": {what}", "title")], []]
+
+
+def _processes(count: int) -> str:
+    return f"{count:,} process{'es' if count != 1 else ''}"
+
+
+def _raw_lines(key: bytes, value: bytes, outer: list[Field], inner: list[Field]) -> Iterator[Line]:
+    yield [("key ", "label"), *shown(key.decode(errors="backslashreplace")), (f", {len(value)} bytes", "")]
+    for title, fields in (("value", outer), ("payload", inner)):
+        if not fields:
+            continue
+        width = max(len(field.name) for field in fields)
+        yield []
+        yield [(f"{title}: offset   size  field", "label")]
+        for field in fields:
+            where = f"{field.offset:>{len(title) + 8}} {field.size:>6}  "
+            yield [(where, "faint"), *shown(field.name), (" " * (width - len(field.name) + 2), ""), *shown(field.value)]
+
+
+def _by_time(state: State) -> tuple[int, str]:
+    first = state.values.get("first")
+    return (first if isinstance(first, int) else 0, state.process)
+
+
+def _holds(state: State, wanted: str) -> bool:
+    return not wanted or any(wanted in text.casefold() for text in _texts(state))
 
 
 def _texts(state: State) -> Iterator[str]:
@@ -182,13 +291,3 @@ def _texts(state: State) -> Iterator[str]:
             yield value.text
         elif isinstance(value, TextSet):
             yield from (member.text for member in value.members)
-
-
-def _nothing(what: str, key: bytes | None) -> Exit:
-    where = f" (key {key.decode(errors='backslashreplace')})" if key is not None else ""
-    _say(f"nothing is stored for {what}{where}; states live for a limited time after their last write")
-    return Exit.NOT_FOUND
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"fastfold: {escape(line)}\n")

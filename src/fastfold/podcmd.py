@@ -7,15 +7,18 @@ from functools import partial
 
 from fastfold._core import Deltas, Folder, Plan, merge_group
 from fastfold.assembly import assemble
+from fastfold.bounds import check_value_bytes
 from fastfold.commit import CommitSettings, Committer
 from fastfold.config import Settings
 from fastfold.exits import Exit
 from fastfold.folding import fold_file
 from fastfold.metrics import Meter
 from fastfold.pipeline import Commit, Fold
-from fastfold.schema import load_definition, load_schema
+from fastfold.schema import FoldDefinition, load_definition, load_schema
+from fastfold.sinks_read import load_sinks
 from fastfold.supervisor import run_pod
 from fastfold.topology import Nodes, redis_connector
+from fastfold.values import ValueForm
 from fastfold.worker import Worker
 
 __all__ = ["build_worker", "run"]
@@ -23,16 +26,18 @@ __all__ = ["build_worker", "run"]
 
 def build_worker(settings: Settings, meter: Meter) -> Worker:
     """The worker of one process: its slots share the plan, each has a folder and connections of its own."""
-    plan = Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+    definition, plan = _plan(settings)
 
     address, connector = redis_connector(settings)
     how = CommitSettings(
         namespace=settings.namespace.encode(),
-        state_ttl_s=settings.state_ttl_s,
+        state_ttl_s=definition.ttl_s or settings.state_ttl_s,
         ledger_window_s=settings.ledger_window_s,
         hold_s=settings.hold_s,
         hold_single_s=settings.hold_single_s,
+        form=_value_form(settings),
     )
+    merge = partial(merge_group, plan, version=settings.state_version)
 
     def fold() -> Fold:
         folder = Folder(plan)
@@ -43,13 +48,25 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
         return fold_one
 
     def commit() -> Commit:
-        return Committer(Nodes(address, connector, random.random), partial(merge_group, plan), how, meter)
+        return Committer(Nodes(address, connector, random.random), merge, how, meter)
 
     return assemble(settings, meter, fold, commit)
 
 
+def _value_form(settings: Settings) -> ValueForm:
+    return ValueForm.load(settings.dictionary, settings.zstd_level, settings.dictionary_folder)
+
+
+def _plan(settings: Settings) -> tuple[FoldDefinition, Plan]:
+    definition = load_definition(settings.fold)
+    check_value_bytes(definition, settings.limits)
+    return definition, Plan(load_schema(settings.schema), definition, settings.limits)
+
+
 def run(settings: Settings) -> Exit:
     """Run a pod until it is told to end."""
-    # A wrong schema or fold definition is an error of the start, not of each worker.
-    Plan(load_schema(settings.schema), load_definition(settings.fold), settings.limits)
+    # A wrong schema, fold definition, dictionary or file of sinks is an error of the start, not of each worker.
+    _value_form(settings)
+    _plan(settings)
+    load_sinks(settings.sinks)
     return Exit(run_pod(settings, build_worker))

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from fastfold.clihelp import HelpCommand, moment, needs, setting_options
+from fastfold.clihelp import HelpCommand, moment
 from fastfold.config import SETTINGS, load
 from fastfold.exits import Exit
+from fastfold.options import needs, setting_options
 from fastfold.text import escape
 
 __all__ = ["replay"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import Protocol
 
-from fastfold.errors import Conflict, Late, ParkError, Unavailable
+from fastfold.errors import Conflict, Late, ParkError, Unavailable, UnknownForm
 from fastfold.hold import Footprint, Trace, Tracer
 from fastfold.resp import Node
 from fastfold.store import Connection
@@ -49,7 +49,7 @@ class Counters:
     late : int
         Hosts for which their batch came too late.
     refused : int
-        Groups not written: corrupt value, identity clash, or a value too long.
+        Groups not written: corrupt or unknown value, identity clash, or a value too long.
     """
 
     commits: int = 0
@@ -111,7 +111,7 @@ class Run:
     hosts: int = 0
     tries: int = 0
     late: list[Late] = field(default_factory=list)
-    refusal: ParkError | None = None
+    refusal: ParkError | UnknownForm | None = None
     faults: dict[Node | None, int] = field(default_factory=dict)
     last: Unavailable | Conflict | None = None
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from fastfold.types import VALUE_LIMIT_BYTES
+
 __all__ = [
     "ALTERNATIVES",
     "CONDITION_OPS",
@@ -230,6 +232,10 @@ class Reducer:
         Most members of a set; 0 for other ops.
     text_bytes : int
         Longest text kept, in bytes of UTF-8; 0 for ops that keep none.
+    bytes : int
+        What the members of a set may weigh before it is full; 0 for other ops.
+    reserve_bytes : int
+        What the members of a set may weigh whatever other sets hold.
     """
 
     tag: int
@@ -239,16 +245,33 @@ class Reducer:
     kinds: tuple[str, ...]
     limit: int
     text_bytes: int
+    bytes: int = 0
+    reserve_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FoldDefinition:
-    """What a state is made of; `reducers` are in order of their tags."""
+    """What a state is made of.
+
+    Attributes
+    ----------
+    name : str
+    version : int
+    description : str
+    reducers : tuple of Reducer
+        In order of their tags.
+    ttl_s : int
+        Life of a state after its last write, seconds; 0 leaves it to the setting.
+    value_bytes : int
+        Most bytes that the value of a process may take; `fastfold.bounds` has the rules that keep it there.
+    """
 
     name: str
     version: int
     description: str
     reducers: tuple[Reducer, ...]
+    ttl_s: int = 0
+    value_bytes: int = VALUE_LIMIT_BYTES
 
     def columns(self) -> frozenset[str]:
         """The columns that some reducer reads (``time`` is not one)."""

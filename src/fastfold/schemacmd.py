@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from fastfold.bounds import pool_bytes
 from fastfold.clihelp import HelpGroup
 from fastfold.exits import Exit
 from fastfold.schema import (
@@ -160,12 +161,15 @@ def _describe_definition(read: FoldDefinition) -> Iterator[str]:
             for one in read.reducers
         )
     )
+    shared = max(pool_bytes(read), 0)
+    yield f"a value takes at most {read.value_bytes:,} bytes; beyond their reserves, all sets share {shared:,} of them"
 
 
 def _limits(reducer: Reducer) -> str:
     members = [f"{reducer.limit:,} members"] if reducer.limit else []
     size = [f"{reducer.text_bytes:,} bytes"] if reducer.text_bytes else []
-    return ", ".join(members + size)
+    full = [f"{reducer.bytes:,} in all", f"{reducer.reserve_bytes:,} sure"] if reducer.bytes else []
+    return ", ".join(members + size + full)
 
 
 def _texts(texts: Iterable[str]) -> str:

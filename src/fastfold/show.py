@@ -1,4 +1,4 @@
-"""States as a person reads them: one row in the table of `fold`, one page in `inspect`.
+"""States as rows of the table that `fold` prints, and times as a person reads them.
 
 All text of a state is chosen by whoever started the process, so all of it goes through
 `text.escape`, and rich is given `Text`, never markup.
@@ -6,21 +6,18 @@ All text of a state is chosen by whoever started the process, so all of it goes 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastfold.states import State, Text, TextSet, format_time
+from fastfold.states import State, Text, format_time
 from fastfold.text import escape
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from fastfold.schema import FoldDefinition
-
-__all__ = ["count_of", "page", "short_time", "table"]
+__all__ = ["count_of", "duration", "short_time", "table", "text_of"]
 
 _NS_PER_SECOND = 1_000_000_000
-_LABEL_WIDTH = 14
 _CELL_CHARACTERS = 200
 _IMAGE_CHARACTERS = 32
 """Longest text of a cell before rich fits it into the column."""
@@ -32,7 +29,8 @@ def short_time(time_ns: int) -> str:
     return text[:-6] if text.endswith("000000") else text.removesuffix("000")
 
 
-def _duration(first_ns: int, last_ns: int) -> str:
+def duration(first_ns: int, last_ns: int) -> str:
+    """How long it is from one time to a later one."""
     seconds = (last_ns - first_ns) / _NS_PER_SECOND
     if seconds < 120:
         return f"{seconds:.3f} s"
@@ -47,7 +45,8 @@ def count_of(state: State) -> int:
     return sum(sum(value.values()) for value in state.values.values() if isinstance(value, dict))
 
 
-def _text(state: State, name: str) -> str:
+def text_of(state: State, name: str) -> str:
+    """The text under a name; empty where there is none."""
     value = state.values.get(name)
     return value.text if isinstance(value, Text) else ""
 
@@ -69,7 +68,7 @@ def table(tenant: str, host: str, states: Sequence[State], *, wide: bool) -> Tab
         shown.add_column("command line", no_wrap=True, overflow="ellipsis")
     for state in states:
         first = state.values.get("first")
-        image = _text(state, "image")
+        image = text_of(state, "image")
         cells = [
             Cell(escape(state.process, _CELL_CHARACTERS)),
             Cell(short_time(first)[:19] if isinstance(first, int) else ""),
@@ -78,45 +77,6 @@ def table(tenant: str, host: str, states: Sequence[State], *, wide: bool) -> Tab
             Cell(escape(image.rpartition("\\")[2] or image, _IMAGE_CHARACTERS)),
         ]
         if wide:
-            cells.append(Cell(escape(_text(state, "command_line"), _CELL_CHARACTERS)))
+            cells.append(Cell(escape(text_of(state, "command_line"), _CELL_CHARACTERS)))
         shown.add_row(*cells)
     return shown
-
-
-def page(state: State, definition: FoldDefinition) -> Iterator[str]:
-    """The lines of one state: who, when, how often, then each set with its times."""
-    values = state.values
-    yield escape(_text(state, "image")) or "(no image seen)"
-    yield from _row("process", state.process)
-    yield from _row("host", state.host)
-    if state.tenant:
-        yield from _row("tenant", state.tenant)
-    for reducer in definition.reducers:
-        value = values.get(reducer.name)
-        if isinstance(value, Text) and reducer.name != "image":
-            yield from _row(reducer.name.replace("_", " "), value.text, " (cut at its limit)" if value.cut else "")
-        elif isinstance(value, int) and reducer.column == "time":
-            first = values.get("first")
-            since = f"  ({_duration(first, value)} later)" if reducer.name == "last" and isinstance(first, int) else ""
-            yield from _row(reducer.name, short_time(value) + " UTC" + since)
-        elif isinstance(value, int):
-            yield from _row(reducer.name, f"{value:,}")
-        elif isinstance(value, dict):
-            kinds = ", ".join(f"{kind} {count:,}" for kind, count in value.items())
-            yield from _row(reducer.name, f"{sum(value.values()):,}: {kinds}")
-    for reducer in definition.reducers:
-        value = values.get(reducer.name)
-        if isinstance(value, TextSet):
-            yield ""
-            yield f"  {reducer.name} ({_members(value)})"
-            for member in value.members:
-                yield f"    {short_time(member.time_ns)}  {escape(member.text)}{' (cut)' if member.cut else ''}"
-
-
-def _members(value: TextSet) -> str:
-    count = len(value.members)
-    return f"the earliest {count}, more were seen and dropped" if value.more else f"{count}"
-
-
-def _row(label: str, text: str, note: str = "") -> Iterator[str]:
-    yield f"  {label:<{_LABEL_WIDTH}}{escape(text)}{note}"

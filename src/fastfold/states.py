@@ -6,8 +6,8 @@ has any.  Values are plain and frozen, so states compare with ``==``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from fastfold.schema import FoldDefinition
@@ -37,7 +37,7 @@ Value = dict[str, int] | int | Text | TextSet
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """The fold of all of a process's events so far.
+    r"""The fold of all of a process's events so far.
 
     Attributes
     ----------
@@ -45,12 +45,73 @@ class State:
         The identity; `tenant` is empty where the format has none.
     values : dict of str to Value
         By reducer name, in order of reducer tags; reducers that saw nothing are left out.
+    definition : FoldDefinition or None
+        What it was read with, where that is known; no part of what it is.
+
+    Notes
+    -----
+    Values are also plain attributes: ``state.image`` is a text, ``state.files`` a tuple of `Text`,
+    ``state.counts`` a dict, ``state.first`` nanoseconds since 1970 UTC.  Where the definition is known, a
+    reducer that saw nothing is ``None``, ``()`` or ``{}``.
+
+    Examples
+    --------
+    >>> state = State("", "h", "p", {"image": Text(5, "C:\\x.exe"), "files": TextSet(True, (Text(7, "a"),))})
+    >>> state.image, state.files[0].text, state.more
+    ('C:\\x.exe', 'a', ('files',))
     """
 
     tenant: str
     host: str
     process: str
     values: dict[str, Value]
+    definition: FoldDefinition | None = field(default=None, compare=False, repr=False)
+
+    def __getattr__(self, name: str) -> Any:
+        # Names with an underscore are asked for by copy and pickle, before there are any values.
+        if not name.startswith("_"):
+            if name in self.values:
+                value = self.values[name]
+                return value.text if isinstance(value, Text) else value.members if isinstance(value, TextSet) else value
+            for reducer in self.definition.reducers if self.definition is not None else ():
+                if reducer.name == name:
+                    return {"count": {}, "set": ()}.get(reducer.op)
+        raise AttributeError(f"this state has no {name!r}; it has {', '.join(self.values)}")
+
+    @property
+    def more(self) -> tuple[str, ...]:
+        """Names of the sets that dropped members for their limit."""
+        return tuple(name for name, value in self.values.items() if isinstance(value, TextSet) and value.more)
+
+    @property
+    def cut(self) -> tuple[str, ...]:
+        """Names of the reducers that hold a text cut at its limit."""
+        return tuple(name for name, value in self.values.items() if _is_cut(value))
+
+    def to_dict(self) -> dict[str, object]:
+        """The state as plain values, under the names that `to_json` uses.
+
+        Returns
+        -------
+        dict
+            ``tenant``, ``host``, ``process``; each reducer that saw something under its name: a text, a number
+            (times in nanoseconds since 1970 UTC), a dict of counts, or a list of ``(time_ns, text)``; ``more``
+            and ``cut``, lists of names.
+        """
+        shown: dict[str, object] = {"tenant": self.tenant, "host": self.host, "process": self.process}
+        for name, value in self.values.items():
+            if isinstance(value, TextSet):
+                shown[name] = [(member.time_ns, member.text) for member in value.members]
+            else:
+                shown[name] = (
+                    value.text if isinstance(value, Text) else dict(value) if isinstance(value, dict) else value
+                )
+        return shown | {"more": list(self.more), "cut": list(self.cut)}
+
+
+def _is_cut(value: Value) -> bool:
+    texts = value.members if isinstance(value, TextSet) else (value,)
+    return any(isinstance(text, Text) and text.cut for text in texts)
 
 
 def format_time(time_ns: int) -> str:
@@ -99,28 +160,20 @@ def to_json(state: State, definition: FoldDefinition) -> dict[str, object]:
     shown: dict[str, object] = {"tenant": state.tenant} if state.tenant else {}
     shown["host"] = state.host
     shown["process"] = state.process
-    more: list[str] = []
-    cut: list[str] = []
     for reducer in definition.reducers:
         value = state.values.get(reducer.name)
         if value is None:
             continue
         if isinstance(value, TextSet):
             shown[reducer.name] = [[format_time(member.time_ns), member.text] for member in value.members]
-            if value.more:
-                more.append(reducer.name)
-            if any(member.cut for member in value.members):
-                cut.append(reducer.name)
         elif isinstance(value, Text):
             shown[reducer.name] = value.text
-            if value.cut:
-                cut.append(reducer.name)
         elif isinstance(value, int) and reducer.column == "time":
             shown[reducer.name] = format_time(value)
         else:
             shown[reducer.name] = value
-    if more:
-        shown["more"] = sorted(more)
-    if cut:
-        shown["cut"] = sorted(cut)
+    if state.more:
+        shown["more"] = sorted(state.more)
+    if state.cut:
+        shown["cut"] = sorted(state.cut)
     return shown

@@ -1,4 +1,4 @@
-"""The key space in Redis, the form of its values, and an in-memory store with the same semantics.
+"""The key space in Redis, and an in-memory store with the same semantics.
 
 ====================================  ======  ===========================================  ======================
 key                                   type    meaning                                      life
@@ -15,9 +15,7 @@ host tag the hash tag of a Redis Cluster: all keys of a host lie in one slot, so
 them all.  Names chosen by an attacker never reach a key, only their hashes do.  The full identity
 stands in the value; two identities under one key are found there and refused.
 
-Both values have one outer form::
-
-    u8 format version (1) | u8 dictionary id (0: none) | zstd frame with content size and checksum
+`fastfold.values` has the outer form of both values.
 
 The host record outlives the states it speaks of, because a ledger that is gone while its states
 are still there would let a batch be applied a second time.
@@ -28,23 +26,16 @@ from __future__ import annotations
 import binascii
 import threading
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Protocol
 
-import zstandard
-
-from fastfold.errors import CorruptValue, ParkError
 from fastfold.types import BatchId
 
 __all__ = [
     "ABORTED_FOR",
-    "DICTIONARY_NONE",
-    "FORMAT_VERSION",
     "SLOTS",
-    "VALUE_BYTES",
-    "Codec",
     "Command",
     "Connection",
     "MemoryStore",
@@ -56,22 +47,14 @@ __all__ = [
     "host_tag",
     "identity_key",
     "key_slot",
-    "pack_value",
     "prefixed",
     "process_digest",
     "process_key",
     "process_tag",
-    "unpack_value",
 ]
 
-FORMAT_VERSION = 1
-DICTIONARY_NONE = 0
 SLOTS = 16384
-VALUE_BYTES = 64 << 20
-"""Largest payload of a value, bytes: more is neither written nor read."""
 
-_HEADER = bytes((FORMAT_VERSION, DICTIONARY_NONE))
-_ZSTD_LEVEL = 3
 _DIGEST_BYTES = 8
 # Copied for each identity: that is a third of the time that a new one takes.
 _HOSTS = blake2b(digest_size=_DIGEST_BYTES, person=b"fastfold.host")
@@ -184,106 +167,6 @@ def batch_id(bucket: str, key: str, version_id: str | None, etag: str, time_ms: 
         raise ValueError(f"time of a batch before 1970: {time_ms} ms")
     identity = b"".join(map(prefixed, (bucket, key, version_id or "", etag.strip('"'))))
     return BatchId(time_ms, blake2b(identity, digest_size=_DIGEST_BYTES, person=b"fastfold.batch").digest())
-
-
-# Values
-
-
-class Codec:
-    """Packs and unpacks values with one compressor and one decompressor.
-
-    zstandard's objects may be used by one thread at a time: a codec belongs to one thread.
-
-    Parameters
-    ----------
-    value_bytes : int
-        Largest payload to write or to read, bytes.
-    """
-
-    def __init__(self, value_bytes: int = VALUE_BYTES) -> None:
-        self.value_bytes = value_bytes
-        self._compress = zstandard.ZstdCompressor(
-            level=_ZSTD_LEVEL, write_content_size=True, write_checksum=True
-        ).compress
-        self._decompress = zstandard.ZstdDecompressor().decompress
-
-    def pack(self, payload: bytes) -> bytes:
-        """The value to store for a payload.
-
-        Raises
-        ------
-        ParkError
-            If it is longer than the limit: it could not be read again.
-        """
-        if len(payload) > self.value_bytes:
-            raise ParkError(f"value too long to store: {len(payload)} bytes, limit {self.value_bytes}")
-        return _HEADER + self._compress(payload)
-
-    def pack_all(self, payloads: Iterable[bytes]) -> list[bytes]:
-        """The values to store for several payloads."""
-        return [self.pack(payload) for payload in payloads]
-
-    def unpack(self, value: bytes, key: bytes | None = None) -> bytes:
-        """The payload of a stored value.
-
-        Raises
-        ------
-        CorruptValue
-            With `key`, when the value is not ours, of an unknown version or dictionary, damaged,
-            or larger than the limit.  The size is looked at before anything is decompressed.
-        """
-        if value[:2] != _HEADER:
-            raise CorruptValue(_header_fault(value), key=key)
-        frame = value[2:]
-        try:
-            facts = zstandard.get_frame_parameters(frame)
-            if facts.content_size == zstandard.CONTENTSIZE_UNKNOWN:
-                raise CorruptValue("zstd frame without content size", key=key)
-            if not facts.has_checksum or facts.dict_id:
-                raise CorruptValue("zstd frame of another form", key=key)
-            if not facts.content_size:
-                # No payload is empty; and zstandard would believe this size without a look at the frame.
-                raise CorruptValue("zstd frame without content", key=key)
-            if facts.content_size > self.value_bytes:
-                raise CorruptValue(f"payload of {facts.content_size} bytes, limit {self.value_bytes}", key=key)
-            payload = self._decompress(frame, allow_extra_data=False)
-        except zstandard.ZstdError as error:
-            raise CorruptValue(str(error), key=key) from error
-        if len(payload) != facts.content_size:
-            raise CorruptValue("zstd content size is wrong", key=key)
-        return payload
-
-    def unpack_all(self, values: Iterable[bytes | None], keys: Iterable[bytes]) -> list[bytes | None]:
-        """The payloads of several stored values; ``None`` stays ``None``."""
-        return [None if value is None else self.unpack(value, key) for value, key in zip(values, keys, strict=True)]
-
-
-def _header_fault(value: bytes) -> str:
-    if len(value) < len(_HEADER):
-        return f"value of {len(value)} bytes"
-    if value[0] != FORMAT_VERSION:
-        return f"unknown format version {value[0]}"
-    return f"unknown dictionary {value[1]}"
-
-
-_thread = threading.local()
-
-
-def _codec() -> Codec:
-    codec: Codec | None = getattr(_thread, "codec", None)
-    if codec is None:
-        codec = _thread.codec = Codec()
-    return codec
-
-
-def pack_value(payload: bytes) -> bytes:
-    """`Codec.pack` with a codec of the calling thread."""
-    return _codec().pack(payload)
-
-
-def unpack_value(value: bytes, key: bytes | None = None) -> bytes:
-    """`Codec.unpack` with a codec of the calling thread."""
-    return _codec().unpack(value, key)
 
 
 # What a connection is

@@ -280,6 +280,7 @@ def _run_worker(settings: Settings, build: Build, pipe: Connection) -> None:
                 _, grace_s = pipe.recv()
                 draining.set()
             meter.set("paused", worker.paused)
+            meter.set("oldest_waiting_seconds", worker.oldest_waiting_s)
             pipe.send(("report", meter.snapshot()))
         ended = worker.drain(grace_s)
         pipe.send(("report", meter.snapshot()))

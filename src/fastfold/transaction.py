@@ -8,27 +8,19 @@ all.  `Transactions.decide` looks at what round trip 1 of a group brought, and s
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from fastfold._core import step_ledger
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
 from fastfold.hold import Entry
 from fastfold.ledger import Chunk, HostRecord, cut_chunks
 from fastfold.resp import Node
 from fastfold.retry import BackoffPolicy
-from fastfold.store import (
-    VALUE_BYTES,
-    Codec,
-    Command,
-    Reply,
-    ReplyError,
-    identity_key,
-    key_slot,
-    prefixed,
-    process_digest,
-)
+from fastfold.store import Command, Reply, ReplyError, identity_key, key_slot, prefixed, process_digest
 from fastfold.types import BatchId, HostDeltas
+from fastfold.values import Codec, ValueForm
 
 __all__ = [
     "Applied",
@@ -43,8 +35,15 @@ __all__ = [
     "Write",
 ]
 
-MergeGroup = Callable[[list[bytes | None], list[bytes]], list[bytes]]
-"""Merges deltas into the payloads they belong to, for instance `fastfold._core.merge_group` of a plan."""
+
+class MergeGroup(Protocol):
+    """`fastfold._core.merge_group` of a plan."""
+
+    def __call__(
+        self, currents: list[bytes | None], deltas: list[bytes], /, *, losses: dict[str, int] | None
+    ) -> list[bytes]:
+        """The payloads of the states with the deltas in them; counts what reducers lost for the first time."""
+
 
 _CONFLICT_BACKOFF = BackoffPolicy(0.002, 0.1)
 _FAULT_BACKOFF = BackoffPolicy(0.05, 2.0)
@@ -62,8 +61,8 @@ class CommitSettings:
         Life of a state after its last commit, seconds.
     ledger_window_s : int
         How far a batch may lie behind the newest of its host, seconds.
-    value_bytes : int
-        Largest payload of a value, bytes.
+    form : ValueForm
+        How values are written, and with what they may be read.
     pending_groups : int
         Most groups taken from the deltas at a time: bounds the memory of what waits.
     hold_s, hold_single_s : float
@@ -76,7 +75,7 @@ class CommitSettings:
     namespace: bytes = b"ff:"
     state_ttl_s: int = 86_400
     ledger_window_s: int = 6 * 3600
-    value_bytes: int = VALUE_BYTES
+    form: ValueForm = field(default_factory=ValueForm.load)
     pending_groups: int = 256
     hold_s: float = 30.0
     hold_single_s: float = 0.0
@@ -86,8 +85,8 @@ class CommitSettings:
     def __post_init__(self) -> None:
         if b"{" in self.namespace or b"}" in self.namespace:
             raise ConfigError(f"namespace {self.namespace!r} holds a brace")
-        if min(self.state_ttl_s, self.ledger_window_s, self.value_bytes, self.pending_groups) < 1:
-            raise ConfigError("TTL, ledger window, size of a value and pending groups must be at least 1")
+        if min(self.state_ttl_s, self.ledger_window_s, self.pending_groups) < 1:
+            raise ConfigError("TTL, ledger window and pending groups must be at least 1")
         if min(self.hold_s, self.hold_single_s) < 0:
             raise ConfigError("a hold must be at least 0 s")
 
@@ -152,10 +151,12 @@ class Group:
         That node, when it must be asked the next time.
     ready_at : float
         When it may be tried again, on the committer's clock.
+    losses : dict of str to int
+        Of the writes that are under way.
     done : bool
     """
 
-    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "ready_at", "redirects")
+    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "losses", "ready_at", "redirects")
 
     def __init__(self, host: HostWork, chunk: Chunk) -> None:
         self.host = host
@@ -165,6 +166,7 @@ class Group:
         self.redirects = 0
         self.ask: Node | None = None
         self.ready_at = 0.0
+        self.losses: dict[str, int] = {}
         self.done = False
 
     @property
@@ -183,9 +185,17 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """The SETEX of round trip 2, that of the host record first."""
+    """The SETEX of round trip 2, that of the host record first.
+
+    Attributes
+    ----------
+    commands : list of Command
+    losses : dict of str to int
+        By name of reducer: states in which it drops or cuts something for the first time.
+    """
 
     commands: list[Command]
+    losses: dict[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +248,7 @@ class Transactions:
         self._state_ttl = b"%d" % settings.state_ttl_s
         # The ledger outlives its states: gone before them, it would let a batch be applied twice.
         self._record_ttl = b"%d" % (settings.state_ttl_s + settings.ledger_window_s)
-        self.codec = Codec(settings.value_bytes)
+        self.codec = Codec(settings.form)
         self._merge_group = merge_group
 
     def decide(self, group: Group, batch: BatchId, replies: list[Reply]) -> Decision:
@@ -253,7 +263,7 @@ class Transactions:
 
         Raises
         ------
-        CorruptValue, IdentityClash, ParkError
+        CorruptValue, IdentityClash, ParkError, UnknownForm
             The group cannot be written.
         ErrorAnswer
             A reply is an error.
@@ -263,14 +273,16 @@ class Transactions:
         record = self._step(group, batch, found[0])
         if not isinstance(record, bytes):
             return record
-        merged = self._merge(group, found[1:])
+        losses: dict[str, int] = {}
+        merged = self._merge(group, found[1:], losses)
         first, *values = self.codec.pack_all([record, *merged])
         ttl = self._state_ttl
         return Write(
             [
                 (b"SETEX", host.key, self._record_ttl, first),
                 *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)],
-            ]
+            ],
+            losses,
         )
 
     def is_applied(self, entry: Entry, batch: BatchId, reply: Reply) -> bool:
@@ -279,7 +291,7 @@ class Transactions:
             return False
         try:
             record = HostRecord.decode(self.codec.unpack(reply, entry.key))
-        except CorruptValue:
+        except (CorruptValue, UnknownForm):
             # Whoever commits again will say so, with the key.
             return False
         # An entry that newer batches have driven out since was there: they are later writes of one order.
@@ -329,7 +341,7 @@ class Transactions:
             raise IdentityClash(f"hosts {stored!r} and {ours!r} have one key, {host.key!r}")
         return record
 
-    def _merge(self, group: Group, values: Sequence[bytes | None]) -> list[bytes]:
+    def _merge(self, group: Group, values: Sequence[bytes | None], losses: dict[str, int]) -> list[bytes]:
         deltas, members, keys = group.host.deltas, group.chunk.members, group.keys
         if len(set(keys)) < len(keys):
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
@@ -338,7 +350,7 @@ class Transactions:
         currents = self.codec.unpack_all(values, keys)
         try:
             # The core compares the identities; it does not know the keys.
-            return self._merge_group(currents, payloads)
+            return self._merge_group(currents, payloads, losses=losses)
         except (CorruptValue, IdentityClash):
             for key, current, payload in zip(keys, currents, payloads, strict=True):
                 self._blame(key, current, payload)
@@ -347,7 +359,7 @@ class Transactions:
     def _blame(self, key: bytes, current: bytes | None, payload: bytes) -> None:
         """Raise with the key if it is this value that cannot be merged."""
         try:
-            self._merge_group([current], [payload])
+            self._merge_group([current], [payload], losses=None)
         except CorruptValue as error:
             raise error.at(key) from None
         except IdentityClash as error:

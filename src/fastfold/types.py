@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-__all__ = ["COLUMNS", "KINDS", "OPS", "BatchId", "FoldCounts", "HostDeltas", "Limits"]
+__all__ = ["COLUMNS", "KINDS", "OPS", "VALUE_LIMIT_BYTES", "BatchId", "FoldCounts", "HostDeltas", "Limits"]
 
 KINDS: tuple[str, ...] = (
     "process_start",
@@ -48,7 +48,11 @@ COLUMNS: tuple[str, ...] = (
     "hash",
     "integrity",
     "detail",
+    "other_image",
 )
+
+VALUE_LIMIT_BYTES = 16_384
+"""Most bytes of the value of a process, unless told otherwise."""
 
 OPS: tuple[str, ...] = ("count", "min", "max", "sum", "first", "last", "set", "marks")
 
@@ -77,6 +81,8 @@ class Limits:
         Longest tenant, host or process id, bytes of UTF-8.
     text_total_bytes : int
         Most bytes of distinct text that one file may make the core keep.
+    value_bytes : int
+        Largest value of a process in Redis, bytes: a fold definition that could give a larger one is refused.
     """
 
     record_bytes: int = 1 << 20
@@ -88,6 +94,7 @@ class Limits:
     processes: int = 1_000_000
     identity_bytes: int = 1024
     text_total_bytes: int = 512 << 20
+    value_bytes: int = VALUE_LIMIT_BYTES
 
 
 @dataclass(frozen=True, slots=True, order=True)

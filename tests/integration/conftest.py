@@ -6,10 +6,14 @@ import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
+from redis.cluster import RedisCluster
 
 from aws import CREDENTIALS, MotoServer, Site, make_site
+from looking import Stored
 from otrf import Identity, real_files, reference_payloads
 
 _names = itertools.count()
@@ -46,3 +50,19 @@ def otrf_payloads(otrf_files: list[Path], request: pytest.FixtureRequest) -> dic
     """The state of every process of the real files, by the reference."""
     assert request.config.cache is not None
     return reference_payloads(otrf_files, request.config.cache.mkdir("fastfold"))
+
+
+@pytest.fixture(params=["single", "cluster"])
+def stored(request: pytest.FixtureRequest) -> Iterator[Stored]:
+    """An empty Redis, a single one and a cluster, with what looks into it."""
+    if request.param == "single":
+        url = request.getfixturevalue("redis_server").url
+        client: Any = redis.Redis.from_url(url)
+    else:
+        url = request.getfixturevalue("redis_cluster").url
+        client = RedisCluster.from_url(url)
+    yield Stored(url, client)
+    if isinstance(client, RedisCluster):
+        # Its close leaves the connections to the nodes to the garbage collector, which warns.
+        client.disconnect_connection_pools()
+    client.close()

@@ -111,7 +111,8 @@ def test_a_message_in_work_is_given_to_others_too(make: Make, cloud: Cloud) -> N
 
 
 def test_a_message_that_expires_in_work_is_done_by_two(make: Make, cloud: Cloud) -> None:
-    fleet = make(visibility_s=2)
+    # Held for less than it is hidden: it could never be deleted otherwise, while no heartbeat arrives.
+    fleet = make(visibility_s=2, hold_s=0.5)
     cloud.mischief = Mischief(fail_hide=1.0)
     slow = fleet.put(*files(4), delay_s=3.0)
     for key in (*slow, *fleet.put(*files(20))):

@@ -25,7 +25,8 @@ from committing import (
 from fastfold._core import merge_group
 from fastfold.errors import ConfigError, CorruptValue
 from fastfold.resp import Connector, Node, RedisAddress
-from fastfold.store import SLOTS, ReplyError, unpack_value
+from fastfold.store import SLOTS, ReplyError
+from fastfold.values import unpack_value
 from servers import RedisCluster, RedisServer
 from states import open_redis, read_keys
 
@@ -81,9 +82,9 @@ def test_many_writers_lose_nothing_and_double_nothing(redis_url: str, client: An
     counts = [Counts() for _ in range(WRITERS)]
     faults: list[BaseException] = []
 
-    def slow_merge(currents: Any, changes: Any) -> Any:
+    def slow_merge(currents: Any, changes: Any, losses: Any) -> Any:
         time.sleep(0.001)  # the others get their turn between WATCH and EXEC
-        return merge_group(PLAN, currents, changes)
+        return merge_group(PLAN, currents, changes, losses=losses)
 
     def write(writer: int) -> None:
         committer = a_committer(url=redis_url, counts=counts[writer], merge=slow_merge, seed=writer)

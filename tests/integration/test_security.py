@@ -293,8 +293,9 @@ def test_nothing_turns_verification_off(tls_server: RedisServer) -> None:
     assert context is not None
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
-    # A setting that did would have to say so in its name.
-    assert not [one.name for one in SETTINGS if "verif" in one.help.lower() or "insecure" in one.help.lower()]
+    # A setting that did would have to say so in its name; what is verified after a hold are commits.
+    spoken = {one.name for one in SETTINGS if "verif" in one.help.lower() or "insecure" in one.help.lower()}
+    assert spoken <= {"hold_s", "held_messages"}
 
 
 # Values

@@ -16,9 +16,10 @@ from fastfold.schema import FoldDefinition, Schema
 from fastfold.states import State
 from fastfold.types import FoldCounts, Limits
 
-__all__ = ["CORE", "IMPLEMENTATIONS", "REFERENCE", "Implementation", "core_fold", "feed", "plan_of"]
+__all__ = ["CORE", "IMPLEMENTATIONS", "REFERENCE", "VERSIONS", "Implementation", "core_fold", "feed", "plan_of"]
 
 Payloads = dict[Identity, bytes]
+VERSIONS = (1, 2)
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Implementation:
     name: str
     fold: Callable[[bytes, Schema, FoldDefinition, Limits], tuple[Payloads, FoldCounts]]
     merge: Callable[[bytes, bytes, FoldDefinition], bytes]
-    encode: Callable[[State, FoldDefinition], bytes]
+    encode: Callable[..., bytes]
     decode: Callable[[bytes, FoldDefinition], State]
 
     def __repr__(self) -> str:
@@ -105,7 +106,7 @@ CORE = Implementation(
     "core",
     core_fold,
     lambda a, b, definition: core_merge(plan_of(None, definition), a, b),
-    lambda state, definition: core_encode(plan_of(None, definition), state),
+    lambda state, definition, version=2: core_encode(plan_of(None, definition), state, version),
     lambda payload, definition: core_decode(plan_of(None, definition), payload),
 )
 IMPLEMENTATIONS = (REFERENCE, CORE)

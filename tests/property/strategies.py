@@ -9,10 +9,12 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import zstandard
 from hypothesis import strategies as st
 
+from fastfold.bounds import least_value_bytes
 from fastfold.reference import TIME_MAX, TIME_MIN, Event, Identity, fold_events
 from fastfold.schema import (
     Condition,
@@ -32,6 +34,9 @@ SYSMON = load_schema("sysmon")
 PROCESS = load_definition("process")
 CHANNEL = "Microsoft-Windows-Sysmon/Operational"
 
+# What no set of these is ever full with.
+ROOM = 1 << 20
+
 # Limits so small that every example meets them, and every op on every sort of column.
 TIGHT = FoldDefinition(
     "tight",
@@ -44,14 +49,31 @@ TIGHT = FoldDefinition(
         Reducer(4, "some", "count", None, ("file_write", "process_start"), 0, 0),
         Reducer(5, "image", "first", "image", (), 0, 4),
         Reducer(6, "user", "last", "user", (), 0, 7),
-        Reducer(7, "files", "set", "file", (), 3, 6),
-        Reducer(20, "one", "set", "file", ("file_write",), 1, 4),
+        Reducer(7, "files", "set", "file", (), 3, 6, ROOM, ROOM),
+        Reducer(20, "one", "set", "file", ("file_write",), 1, 4, ROOM, ROOM),
         Reducer(300, "low", "min", "detail", (), 0, 0),
         Reducer(301, "high", "max", "detail", (), 0, 0),
         Reducer(1 << 20, "total", "sum", "detail", (), 0, 0),
     ),
 )
-DEFINITIONS = {"tight": TIGHT, "process": PROCESS}
+# Sets that share so little that every few events use it up: full by number, by weight, with and without a reserve.
+_NARROW = FoldDefinition(
+    "narrow",
+    1,
+    "",
+    (
+        Reducer(1, "first", "min", "time", (), 0, 0),
+        Reducer(2, "files", "set", "file", (), 12, 12, 70, 30),
+        Reducer(3, "domains", "set", "domain", (), 2, 12, 60, 1),
+        Reducer(4, "targets", "set", "target", ("other", "pipe", "file_write"), 8, 9, 200, 40),
+        Reducer(5, "written", "set", "file", ("file_write",), 3, 4, 25, 25),
+    ),
+)
+NARROW, *NARROWER = (
+    replace(_NARROW, value_bytes=least_value_bytes(_NARROW) + pool)
+    for pool in (75, 5, 30, 60, 120, 160, 180, 200, 220, 240, 260)
+)
+DEFINITIONS = {"tight": TIGHT, "process": PROCESS, "narrow": NARROW}
 
 # Everything that sysmon does not have: tenants, ids as text, several columns of one path, dotted
 # paths three deep, times as numbers, conditions of every kind, more mappings than events.
@@ -105,8 +127,33 @@ TIMES = st.one_of(
     st.sampled_from([TIME_MIN, TIME_MAX, 0, 1, -1]),
     st.integers(TIME_MIN, TIME_MAX),
 )
+# Process ids of Sysmon and others like them, and what is nearly one.
+LOWER_GUIDS = st.one_of(
+    st.builds(
+        "{}-{}-{}-{}-{}".format,
+        st.sampled_from(["39e4a257", "00000000", "ffffffff"]),
+        st.sampled_from(["79fb", "0000", "ffff"]),
+        st.sampled_from(["5f92", "0000", "ffff"]),
+        st.sampled_from(["7117", "0000"]),
+        st.sampled_from(["000000000700", "00000000abcd"]),
+    ),
+    st.uuids().map(str),
+    st.sampled_from(["39E4A257-79fb-5f92-7117-000000000700", "39e4a257-79fb-5f92-7117-00000000070", "-" * 36]),
+)
+ENDPOINTS = st.one_of(
+    st.builds("{}.{}.0.1:{}".format, st.integers(0, 256), st.integers(0, 11), st.integers(0, 65536)),
+    st.sampled_from(
+        ["0.0.0.0:0", "255.255.255.255:65535", "01.2.3.4:5", "1.2.3.4:05", "1.2.3.4", "1.2.3.4:", "1.2.3.4:5:6"]
+    ),
+)
+PATHS = st.lists(st.sampled_from(["C:", "Windows", "Win", "System32", "\u00e9", "\u00ea"]), min_size=1, max_size=4).map(
+    "\\".join
+)
 # Surrogates are no text; a pool of short ones, some equal once cut, and anything else.
 TEXTS = st.one_of(
+    LOWER_GUIDS,
+    ENDPOINTS,
+    PATHS,
     st.sampled_from(["a", "b", "ab", "abcd", "abcde", "abcdé", "aé€😀", "\ufffd", "\uffff", "\U00010000", "é" * 9]),
     st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12),
 )
@@ -115,7 +162,7 @@ NUMBERS = st.one_of(
     st.integers(0, 1 << 64).map(str),
 )
 IDENTITIES: st.SearchStrategy[Identity] = st.sampled_from(
-    [("", "h", "p"), ("", "h", "q"), ("t", "h", "p"), ("t", "é", "")]
+    [("", "h", "p"), ("", "h", "q"), ("t", "h", "p"), ("t", "é", ""), ("", "h", "39e4a257-79fb-5f92-7117-000000000700")]
 )
 
 
@@ -149,17 +196,35 @@ def crowds(draw: st.DrawFn) -> list[Event]:
     return made + draw(st.lists(ONE_PROCESS, max_size=3))
 
 
+@st.composite
+def rushes(draw: st.DrawFn) -> list[Event]:
+    """Events of one process whose texts, of all lengths, are met at many times: what sets share runs out."""
+    order = draw(st.randoms(use_true_random=False))
+    texts = ["abcdefghijklmnop"[: order.randrange(1, 15)] + str(number % 5) for number in range(30)]
+    made = []
+    for _ in range(draw(st.integers(1, 40))):
+        names = order.sample(("file", "domain", "target"), order.randrange(1, 4))
+        given = {name: order.choice(texts) for name in names}
+        made.append(Event(order.randrange(6), "t", "h", "p", order.choice(("file_write", "other")), 1, given))
+    return made
+
+
 def states(definition: FoldDefinition) -> st.SearchStrategy[State]:
     """States of one process, as folds make them."""
-    some = st.one_of(st.lists(ONE_PROCESS, min_size=1, max_size=8), crowds())
+    some = st.one_of(st.lists(ONE_PROCESS, min_size=1, max_size=8), crowds(), rushes())
     return some.map(lambda given: next(iter(fold_events(given, definition).values())))
 
 
-def arbitrary_states(definition: FoldDefinition) -> st.SearchStrategy[State]:
+PROCESS_IDS = st.one_of(st.just("p"), st.just(""), LOWER_GUIDS)
+
+
+def arbitrary_states(
+    definition: FoldDefinition, process: st.SearchStrategy[str] = PROCESS_IDS
+) -> st.SearchStrategy[State]:
     """States that no small fold would give: large counts, every reducer on its own."""
 
-    def text(reducer: Reducer) -> st.SearchStrategy[Text]:
-        kept = TEXTS.map(lambda t: t.encode()[: reducer.text_bytes].decode("utf-8", "ignore")).filter(bool)
+    def text(reducer: Reducer, texts: st.SearchStrategy[str] = TEXTS) -> st.SearchStrategy[Text]:
+        kept = texts.map(lambda t: t.encode()[: reducer.text_bytes].decode("utf-8", "ignore")).filter(bool)
         return st.builds(Text, TIMES, kept, st.booleans())
 
     def value(reducer: Reducer) -> st.SearchStrategy[Value]:
@@ -167,7 +232,12 @@ def arbitrary_states(definition: FoldDefinition) -> st.SearchStrategy[State]:
             counts = st.dictionaries(st.sampled_from(KINDS), st.integers(1, (1 << 64) - 1), min_size=1)
             return counts.map(lambda given: {kind: given[kind] for kind in KINDS if kind in given})
         if reducer.op == "set":
-            members = st.lists(text(reducer), min_size=1, max_size=min(reducer.limit, 5), unique_by=lambda t: t[1:])
+            # Often all of one form, as the sets of a real fold are.
+            pools = st.sampled_from([TEXTS, LOWER_GUIDS, ENDPOINTS, PATHS])
+            most = min(reducer.limit, 5)
+            members = pools.flatmap(
+                lambda pool: st.lists(text(reducer, pool), min_size=1, max_size=most, unique_by=lambda t: t[1:])
+            )
             return st.builds(TextSet, st.booleans(), members.map(lambda given: tuple(sorted(given))))
         if reducer.op in ("first", "last"):
             return text(reducer)
@@ -178,7 +248,7 @@ def arbitrary_states(definition: FoldDefinition) -> st.SearchStrategy[State]:
     values = st.fixed_dictionaries({}, optional={r.name: value(r) for r in definition.reducers})
     # Hypothesis puts optional keys in any order; states have the order of tags.
     ordered = values.map(lambda given: {r.name: given[r.name] for r in definition.reducers if r.name in given})
-    return st.builds(State, st.sampled_from(["", "t"]), st.just("h"), st.just("p"), ordered)
+    return st.builds(State, st.sampled_from(["", "t"]), st.just("h"), process, ordered)
 
 
 # --- JSON text -----------------------------------------------------------------------------------

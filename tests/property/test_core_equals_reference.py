@@ -22,10 +22,11 @@ from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.folding import fold_file
 from fastfold.inflate import open_inflater
 from fastfold.reference import Event
+from fastfold.reference_payload import MARK
 from fastfold.schema import EventMapping, FoldDefinition, Schema, Source
 from fastfold.states import State, Text, Value
 from fastfold.types import COLUMNS, KINDS, Limits
-from property.implementations import CORE, REFERENCE, core_fold, feed, plan_of
+from property.implementations import CORE, REFERENCE, VERSIONS, core_fold, feed, plan_of
 from property.strategies import (
     DEFINITIONS,
     OWN,
@@ -273,15 +274,20 @@ def test_states_encode_decode_and_merge_the_same(fold: str, data: st.DataObject)
     drawn = st.one_of(states(definition), arbitrary_states(definition))
     a, b = data.draw(drawn), data.draw(drawn)
     b = State(a.tenant, a.host, a.process, b.values)
-    payload = REFERENCE.encode(a, definition)
-    assert CORE.encode(a, definition) == payload
+    first, second, wanted = (data.draw(st.sampled_from(VERSIONS)) for _ in range(3))
+    payload = REFERENCE.encode(a, definition, first)
+    assert CORE.encode(a, definition, first) == payload
     assert CORE.decode(payload, definition) == a
     assert core_identity(payload) == (a.tenant, a.host, a.process)
-    other = REFERENCE.encode(b, definition)
+    other = REFERENCE.encode(b, definition, second)
     merged = REFERENCE.merge(payload, other, definition)
     assert CORE.merge(payload, other, definition) == merged
     plan = plan_of(None, definition)
-    assert core_merge_group(plan, [None, payload, other], [payload, other, payload]) == [payload, merged, merged]
+    # States and deltas of either version give states of the one that is asked for.
+    alone = REFERENCE.encode(a, definition, wanted)
+    merged = REFERENCE.encode(REFERENCE.decode(merged, definition), definition, wanted)
+    found = core_merge_group(plan, [None, payload, other], [payload, other, payload], wanted)
+    assert found == [alone, merged, merged]
 
 
 @pytest.mark.parametrize("time_ns", [reference.TIME_MIN, reference.TIME_MAX])
@@ -297,7 +303,8 @@ def test_the_first_and_last_times_are_stored(time_ns: int) -> None:
 def test_damaged_payloads_are_refused_the_same(fold: str, data: st.DataObject) -> None:
     definition = DEFINITIONS[fold]
     drawn = st.one_of(states(definition), arbitrary_states(definition))
-    payload = data.draw(damaged(drawn.map(lambda state: REFERENCE.encode(state, definition))))
+    version = data.draw(st.sampled_from(VERSIONS))
+    payload = data.draw(damaged(drawn.map(lambda state: REFERENCE.encode(state, definition, version))))
     refuse_or_read_the_same(payload, definition)
 
 
@@ -305,8 +312,8 @@ def test_damaged_payloads_are_refused_the_same(fold: str, data: st.DataObject) -
 @example(b"")
 def test_any_bytes_are_refused_the_same(payload: bytes) -> None:
     for definition in DEFINITIONS.values():
-        refuse_or_read_the_same(b"\0\1h\1p" + payload, definition)
-        refuse_or_read_the_same(payload, definition)
+        for start in (b"", b"\0\1h\1p", MARK, MARK + b"\3\0\0p\0\0h\0"):
+            refuse_or_read_the_same(start + payload, definition)
 
 
 @pytest.mark.parametrize(
@@ -326,6 +333,46 @@ def test_corners_of_payloads_are_refused_the_same(body: bytes) -> None:
     refuse_or_read_the_same(b"\0\1h\1p" + body, PROCESS)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x09\0\0\0\0",  # bytes after the end
+        b"\x09\1\0\0",  # a number where a time belongs
+        b"\x09\0\x09\0\0\0\0",  # a reducer twice
+        b"\x12\0\x09\0\0\0\0",  # out of order
+        b"\x18\0\0",  # no kind was counted
+        b"\x18\1\0\0",  # a count of nothing
+        b"\x18\x80\x80\x80\1\0\1",  # a kind that is not there yet
+        b"\x24\6\0a\0\0",  # a form that is not there yet
+        b"\x24\0\0\0\0",  # an empty text
+        b"\x24\2\0\0\xfc\xff\xff\xff\x3f\0\0",  # an id that ends too early
+        b"\x24\2\0\0\xff\xff\xff\xff\xff\xff\0" + bytes(16),  # an id out of range
+        b"\x24\2\0\0\0\0\0",
+        b"\x46\x10\0a\0\0",
+        b"\x46\x16\0a\0\0",  # a form that is not there yet, of a set
+        b"\x46\0\0",  # an empty set
+        b"\x46\x28\4\0a\0\0b\0\0\0",  # a bit for a member that is not there
+        b"\x46\x28\0\0a\0\0b\0\0\0",  # no member is cut
+        b"\x46\x20\0a\0\2b\0\0\0",  # more shared bytes than there are
+        b"\x46\x20\0ab\0\0ac\0\0\0",  # fewer than there could be
+        b"\x46\x20\0ab\0\2\0\0\0",  # a member twice
+        b"\x46\x20\0b\0\0a\0\0\0",
+        b"\x46\x20\0\xc3\xa9\0\1\xaa\0\0\0",  # shared bytes may part a character
+        b"\x46\x20\0\xc3\xa9\0\1a\0\0\0",
+    ],
+)
+def test_corners_of_version_2_are_refused_the_same(body: bytes) -> None:
+    refuse_or_read_the_same(MARK + b"\3\0\0p\0\0h\0" + body, PROCESS)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("state", [State("", "h\0", "p", {}), State("", "h", "p", {"image": Text(0, "a\0b")})])
+def test_a_text_with_nul_is_refused_by_both(state: State, version: int) -> None:
+    for kit in (CORE, REFERENCE):
+        with pytest.raises(CorruptValue, match="NUL"):
+            kit.encode(state, PROCESS, version)
+
+
 def decoded(call: Callable[[], State]) -> State | None:
     """The state, or ``None`` where the payload is refused."""
     try:
@@ -341,9 +388,10 @@ def refuse_or_read_the_same(payload: bytes, definition: FoldDefinition) -> None:
 
 @given(state=states(PROCESS))
 def test_every_truncated_payload_is_refused_the_same(state: State) -> None:
-    payload = REFERENCE.encode(state, PROCESS)
-    for size in range(min(len(payload), 200)):
-        refuse_or_read_the_same(payload[:size], PROCESS)
+    for version in VERSIONS:
+        payload = REFERENCE.encode(state, PROCESS, version)
+        for size in range(min(len(payload), 200)):
+            refuse_or_read_the_same(payload[:size], PROCESS)
 
 
 def test_states_of_two_processes_do_not_merge() -> None:

@@ -54,7 +54,9 @@ def test_nothing_can_be_taken_for_the_extension() -> None:
 
 
 def test_folders_of_data_are_no_packages() -> None:
-    assert [path for folder in ("core", "folds", "schemas") for path in (PACKAGE / folder).glob("*.py")] == []
+    assert [
+        path for folder in ("core", "dictionaries", "folds", "schemas") for path in (PACKAGE / folder).glob("*.py")
+    ] == []
 
 
 def test_units_and_modules_can_be_read_in_one_go() -> None:
@@ -105,7 +107,7 @@ def test_the_version_is_told_once() -> None:
 def test_the_data_of_the_package_is_installed_with_it() -> None:
     listed = pyproject()["tool"]["setuptools"]["package-data"]["fastfold"]
     data = {path.relative_to(PACKAGE).as_posix() for pattern in listed for path in PACKAGE.glob(pattern)}
-    kinds = {".toml", ".pyi", ".typed"}
+    kinds = {".toml", ".pyi", ".typed", ".ffdict", ".yml"}
     found = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*") if p.suffix in kinds or p.name == "py.typed"}
     assert data == found
 

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 from fastfold.canary import canary_prefix
 from fastfold.ledger import HostRecord
-from fastfold.store import batch_id, host_key, process_digest, process_key, unpack_value
+from fastfold.store import batch_id, host_key, process_digest, process_key
+from fastfold.values import unpack_value
 from simulation.aws import SimQueue, Stored
 from simulation.files import BUCKET, expected, kinds_in
 from simulation.redis_fleet import Fleet

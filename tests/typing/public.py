@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from typing_extensions import assert_type
 
 import fastfold
-from fastfold import ArrowTable, Batch, States
+from fastfold import ArrowTable, Batch, RedisStates, States
 from fastfold.errors import CorruptValue, FastfoldError, Reject
 from fastfold.schema import FoldDefinition, Schema, load_definition, load_schema
 from fastfold.states import State, Text, TextSet, to_json
@@ -69,6 +69,19 @@ fastfold.fold(data, schema="auto")
 assert_type(fastfold.merge(states, states, states), States)
 fastfold.merge()  # type: ignore[call-arg]
 fastfold.merge(states, data)  # type: ignore[arg-type]
+
+# states in a Redis
+with fastfold.open_store("redis://h", "process", namespace="ff:") as store:
+    assert_type(store, RedisStates)
+    assert_type(store["host", "process"], State)
+    assert_type(store["tenant", "host", "process"], State)
+    assert_type(store.get("host", "process", tenant="tenant"), State | None)
+    assert_type(store.host("host"), list[State])
+    assert_type(iter(store), Iterator[State])
+    assert_type(store["host", "process"].to_dict(), dict[str, object])
+    assert_type(store["host", "process"].more, tuple[str, ...])
+    store["host"]  # type: ignore[index]
+fastfold.open_store(6379)  # type: ignore[arg-type]
 
 # states
 for state in states:

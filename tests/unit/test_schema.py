@@ -156,7 +156,7 @@ def test_a_definition_is_read_in_order_of_tags(tmp_path: Path) -> None:
         Reducer(2, "counts", "count", None, (), 0, 0),
         Reducer(3, "image", "last", "image", (), 0, 100),
         Reducer(4, "bytes", "sum", "detail", (), 0, 0),
-        Reducer(9, "files", "set", "file", ("file_write",), 3, 4096),
+        Reducer(9, "files", "set", "file", ("file_write",), 3, 512, 288, 128),
     )
     assert definition.columns() == {"image", "detail", "file"}
 

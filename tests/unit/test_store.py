@@ -1,16 +1,12 @@
-"""Keys, the outer form of values, and the store in memory."""
+"""Keys, and the store in memory."""
 
 from __future__ import annotations
 
-import threading
 from typing import Any
 
 import pytest
-import zstandard
 
-from fastfold.errors import CorruptValue, ParkError
 from fastfold.store import (
-    Codec,
     Connection,
     MemoryStore,
     ReplyError,
@@ -19,10 +15,8 @@ from fastfold.store import (
     host_key,
     host_tag,
     key_slot,
-    pack_value,
     process_key,
     process_tag,
-    unpack_value,
 )
 
 KEY = b"ff:{x}y"
@@ -88,87 +82,6 @@ def test_a_batch_before_1970_is_refused() -> None:
 @pytest.mark.parametrize(("number", "encoded"), [(0, "00"), (127, "7f"), (128, "8001"), (2**64 - 1, "ff" * 9 + "01")])
 def test_varints(number: int, encoded: str) -> None:
     assert encode_varint(number).hex() == encoded
-
-
-# Values
-
-
-@pytest.mark.parametrize("payload", [b"x", b"state " * 1000, bytes(range(256))])
-def test_a_value_comes_back(payload: bytes) -> None:
-    value = pack_value(payload)
-    assert value[:2] == b"\x01\x00"
-    assert unpack_value(value, KEY) == payload
-
-
-def test_several_values_at_once() -> None:
-    codec = Codec()
-    values: list[bytes | None] = [*codec.pack_all([b"a", b"b"]), None]
-    assert codec.unpack_all(values, [b"1", b"2", b"3"]) == [b"a", b"b", None]
-
-
-def test_equal_payloads_have_equal_values_in_every_thread() -> None:
-    values: list[bytes] = []
-    threads = [threading.Thread(target=lambda: values.append(pack_value(b"state " * 50))) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert set(values) == {pack_value(b"state " * 50)}
-
-
-def frame(payload: bytes = b"state " * 100, **form: Any) -> bytes:
-    how = {"level": 3, "write_checksum": True, "write_content_size": True, **form}
-    return b"\x01\x00" + zstandard.ZstdCompressor(**how).compress(payload)
-
-
-GOOD = frame()
-BAD = {
-    "empty": (b"", "value of 0 bytes"),
-    "one byte": (b"\x01", "value of 1 bytes"),
-    "version": (b"\x02" + GOOD[1:], "unknown format version 2"),
-    "dictionary": (b"\x01\x07" + GOOD[2:], "unknown dictionary 7"),
-    "not zstd": (b"\x01\x00hello", ""),
-    "header alone": (b"\x01\x00", ""),
-    "truncated": (GOOD[:-1], ""),
-    "trailing": (GOOD + b"x", ""),
-    "two frames": (GOOD + GOOD[2:], ""),
-    "no checksum": (frame(write_checksum=False), "another form"),
-    "no content": (frame(b""), "without content"),
-    "no size": (frame(write_content_size=False), "without content size"),
-}
-
-
-@pytest.mark.parametrize(("value", "reason"), BAD.values(), ids=BAD)
-def test_a_value_that_is_not_ours_is_told_with_its_key(value: bytes, reason: str) -> None:
-    with pytest.raises(CorruptValue) as caught:
-        unpack_value(value, KEY)
-    assert caught.value.key == KEY
-    assert reason in caught.value.reason
-
-
-def test_every_flipped_bit_is_found() -> None:
-    value = pack_value(b"the state of a process, " + bytes(range(40)))
-    for place in range(len(value) * 8):
-        flipped = bytearray(value)
-        flipped[place // 8] ^= 1 << place % 8
-        # A bit of the frame's header that zstd does not use may be free; the payload never changes.
-        try:
-            assert unpack_value(bytes(flipped), KEY) == b"the state of a process, " + bytes(range(40))
-        except CorruptValue:
-            continue
-
-
-def test_a_bomb_is_refused_before_it_is_inflated() -> None:
-    codec = Codec(value_bytes=1000)
-    with pytest.raises(CorruptValue, match="payload of 1000000 bytes, limit 1000"):
-        codec.unpack(frame(bytes(1_000_000)), KEY)
-
-
-def test_what_could_not_be_read_is_not_written() -> None:
-    codec = Codec(value_bytes=10)
-    assert codec.unpack(codec.pack(bytes(10)), KEY) == bytes(10)
-    with pytest.raises(ParkError, match="11 bytes, limit 10"):
-        codec.pack(bytes(11))
 
 
 # The store in memory

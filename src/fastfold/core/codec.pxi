@@ -1,16 +1,12 @@
-# Codec: states between their canonical payload and a view.
+# Codec: what both versions of a payload are made of, and views.
 #
-#   payload   | len tenant | len host | len process | unit | base | tag op body | tag op body | ...
-#              varint bytes  ...                      u8     zigzag  in order of tags, empty ones left out
-#   text      varint(length << 1 | cut)  bytes
-#   times     in units of 1 ns, 1 us, 1 ms or 1 s, the coarsest that loses nothing, from the smallest time on
-#
-# The bodies are those of the table in ARCHITECTURE.md.  Equal states have equal bytes: everything is written
-# in one order, in the shortest form.  A view points into what it was read from; nothing is copied on the way
-# through a merge but into the new payload.
+# A view is a state taken apart.  Its texts point into what it was read from, or into its own arena where they
+# had to be put together; a merge copies nothing but into the new payload.  Equal states have equal bytes:
+# everything is written in one order, in the shortest form.  `codec1.pxi` and `codec2.pxi` have the layouts.
 
 cdef enum:
     UNIT_COUNT = 4
+    PAYLOAD_VERSION = 2         # the one written unless told otherwise
 
 cdef int64_t _unit_ns[UNIT_COUNT]
 _unit_ns[0] = 1
@@ -25,25 +21,32 @@ cdef bint _init_view(View* v, const CPlan* plan) noexcept nogil:
     cdef uint32_t n = plan.reducer_count + 1
     v.has = <uint8_t*> calloc(n, 1)
     v.more = <uint8_t*> calloc(n, 1)
+    v.form = <uint8_t*> calloc(n, 1)
     v.numbers = <uint64_t*> calloc(n, sizeof(uint64_t))
     v.counts = <uint64_t*> calloc(<size_t> n * KIND_ROOM, sizeof(uint64_t))
     v.texts = <TextRef*> calloc(n, sizeof(TextRef))
     v.members = <TextRef*> calloc(plan.member_room + 1, sizeof(TextRef))
     v.member_count = <uint32_t*> calloc(n, sizeof(uint32_t))
+    v.weight = <uint64_t*> calloc(n, sizeof(uint64_t))
+    v.kept = <uint32_t*> calloc(n, sizeof(uint32_t))
     return (
-        v.has != NULL and v.more != NULL and v.numbers != NULL and v.counts != NULL
-        and v.texts != NULL and v.members != NULL and v.member_count != NULL
+        v.has != NULL and v.more != NULL and v.form != NULL and v.numbers != NULL and v.counts != NULL
+        and v.texts != NULL and v.members != NULL and v.member_count != NULL and v.weight != NULL and v.kept != NULL
     )
 
 
 cdef void _free_view(View* v) noexcept nogil:
     free(v.has)
     free(v.more)
+    free(v.form)
     free(v.numbers)
     free(v.counts)
     free(v.texts)
     free(v.members)
     free(v.member_count)
+    free(v.weight)
+    free(v.kept)
+    free(v.arena.data)
 
 
 cdef int _order_refs(const TextRef* a, const TextRef* b) noexcept nogil:
@@ -78,11 +81,6 @@ cdef uint8_t* _put_bytes(uint8_t* out, const uint8_t* at, uint32_t length) noexc
     if length:
         memcpy(out, at, length)
     return out + length
-
-
-cdef uint8_t* _put_text(uint8_t* out, const TextRef* text) noexcept nogil:
-    out = _put_varint(out, <uint64_t> text.length << 1 | text.cut)
-    return _put_bytes(out, text.at, text.length)
 
 
 cdef void _consider_time(int64_t time, int64_t* base, int* unit) noexcept nogil:
@@ -132,63 +130,10 @@ cdef uint64_t _since(int64_t time, int64_t base, int unit) noexcept nogil:
     return (<uint64_t> time - <uint64_t> base) // <uint64_t> _unit_ns[unit]
 
 
-cdef uint8_t* _put_counts(uint8_t* out, const uint64_t* counts) noexcept nogil:
-    cdef uint32_t kind
-    cdef uint32_t filled = 0
-    for kind in range(KIND_ROOM):
-        filled += counts[kind] != 0
-    out = _put_varint(out, filled)
-    for kind in range(KIND_ROOM):
-        if counts[kind]:
-            out[0] = <uint8_t> kind
-            out = _put_varint(out + 1, counts[kind])
-    return out
-
-
-cdef bint _encode_view(const CPlan* plan, const View* v, Bytes* into) noexcept nogil:
-    """Append the canonical payload of a view; false when there is no memory."""
-    cdef const ReducerPlan* reducer
-    cdef const TextRef* member
-    cdef int64_t base, before
-    cdef int unit
-    cdef uint8_t* out
-    cdef uint32_t i, j
-    cdef size_t bound = _survey(plan, v, &base, &unit)
-    cdef int64_t whole
-    if not _reserve(into, bound):
-        return False
-    out = into.data + into.size
-    for i in range(3):
-        out = _put_bytes(_put_varint(out, v.identity_length[i]), v.identity[i], v.identity_length[i])
+cdef uint8_t* _put_base(uint8_t* out, int64_t base, int unit) noexcept nogil:
+    cdef int64_t whole = base // _unit_ns[unit]
     out[0] = <uint8_t> unit
-    whole = base // _unit_ns[unit]
-    out = _put_varint(out + 1, (<uint64_t> whole << 1) ^ <uint64_t> (whole >> 63))
-    for i in range(plan.reducer_count):
-        if not v.has[i]:
-            continue
-        reducer = &plan.reducers[i]
-        out = _put_varint(out, <uint64_t> reducer.tag << 3 | reducer.op)
-        if reducer.op == OP_COUNT:
-            out = _put_counts(out, v.counts + i * KIND_ROOM)
-        elif reducer.op == OP_SET:
-            out = _put_varint(out, <uint64_t> v.member_count[i] << 1 | v.more[i])
-            before = base
-            for j in range(v.member_count[i]):
-                member = &v.members[reducer.members + j]
-                out = _put_text(_put_varint(out, _since(member.time, before, unit)), member)
-                before = member.time
-        elif reducer.op >= OP_FIRST:
-            out = _put_text(_put_varint(out, _since(v.texts[i].time, base, unit)), &v.texts[i])
-        elif reducer.op == OP_SUM:
-            out = _put_varint(out, v.numbers[i])
-        elif _is_time(reducer):
-            out[0] = 0
-            out = _put_varint(out + 1, _since(<int64_t> v.numbers[i], base, unit))
-        else:
-            out[0] = 1
-            out = _put_varint(out + 1, v.numbers[i])
-    into.size = out - into.data
-    return True
+    return _put_varint(out + 1, (<uint64_t> whole << 1) ^ <uint64_t> (whole >> 63))
 
 
 # --- decode ---
@@ -199,6 +144,7 @@ ctypedef struct Cursor:
     const uint8_t* end
     int64_t unit_ns
     int64_t base
+    uint64_t head               # of the reducer read last
 
 
 cdef Status _get_varint(Cursor* c, uint64_t* value) noexcept nogil:
@@ -246,23 +192,6 @@ cdef Status _get_time(Cursor* c, int64_t since, int64_t* time) noexcept nogil:
     return OK
 
 
-cdef Status _get_text(Cursor* c, int64_t since, uint32_t limit, TextRef* text) noexcept nogil:
-    cdef uint64_t head
-    cdef Status status = _get_time(c, since, &text.time)
-    if status == OK:
-        status = _get_varint(c, &head)
-    if status != OK:
-        return status
-    if head >> 1 == 0 or head >> 1 > limit:
-        return PAYLOAD_TEXT
-    text.length = <uint32_t> (head >> 1)
-    text.cut = head & 1
-    status = _get_bytes(c, text.length, &text.at)
-    if status == OK and not _is_ascii_or_utf8(text.at, text.length):
-        return PAYLOAD_TEXT
-    return status
-
-
 cdef bint _is_ascii_or_utf8(const uint8_t* at, uint32_t length) noexcept nogil:
     cdef uint32_t i = 0
     while i + 8 <= length and not ff_load64(at + i) & 0x8080808080808080u:
@@ -270,107 +199,17 @@ cdef bint _is_ascii_or_utf8(const uint8_t* at, uint32_t length) noexcept nogil:
     return _is_utf8(at + i, length - i)
 
 
-cdef Status _get_identity(Cursor* c, View* v) noexcept nogil:
-    cdef uint64_t length
-    cdef uint32_t i
-    cdef Status status = OK
-    for i in range(3):
-        status = _get_varint(c, &length)
-        if status == OK:
-            status = _get_bytes(c, length, &v.identity[i])
-        if status != OK:
-            return status
-        v.identity_length[i] = <uint32_t> length
-        if not _is_ascii_or_utf8(v.identity[i], v.identity_length[i]):
-            return PAYLOAD_TEXT
-    return OK
+cdef bint _is_sound(const uint8_t* at, uint32_t length) noexcept nogil:
+    """Whether a text is UTF-8 without NUL, which ends texts in payloads and which no fold gives."""
+    return (length == 0 or memchr(at, 0, length) == NULL) and _is_ascii_or_utf8(at, length)
 
 
-cdef Status _get_counts(Cursor* c, uint64_t* counts) noexcept nogil:
-    cdef uint64_t filled, i
-    cdef uint8_t kind = 0
-    cdef int before = -1
-    cdef Status status = _get_varint(c, &filled)
-    if status == OK and filled == 0:
-        return PAYLOAD_COUNT
-    memset(counts, 0, KIND_ROOM * sizeof(uint64_t))
-    for i in range(filled):
-        if status == OK:
-            status = _get_byte(c, &kind)
-        if status != OK:
-            return status
-        if kind >= KIND_COUNT or <int> kind <= before:
-            return PAYLOAD_KIND
-        before = kind
-        status = _get_varint(c, &counts[kind])
-        if status == OK and counts[kind] == 0:
-            return PAYLOAD_COUNT
-    return status
-
-
-cdef Status _get_set(Cursor* c, const ReducerPlan* reducer, View* v, uint32_t i) noexcept nogil:
-    cdef TextRef* members = v.members + reducer.members
-    cdef uint64_t head
-    cdef uint32_t j
-    cdef int64_t before = c.base
-    cdef Status status = _get_varint(c, &head)
-    if status != OK:
-        return status
-    if head >> 1 == 0 or head >> 1 > reducer.limit:
-        return PAYLOAD_SET
-    v.more[i] = head & 1
-    v.member_count[i] = <uint32_t> (head >> 1)
-    for j in range(v.member_count[i]):
-        status = _get_text(c, before, reducer.text_bytes, &members[j])
-        if status != OK:
-            return status
-        before = members[j].time
-        if j and _order_refs(&members[j - 1], &members[j]) >= 0:
-            return PAYLOAD_SET
-    return OK
-
-
-cdef Status _get_value(Cursor* c, const ReducerPlan* reducer, View* v, uint32_t i) noexcept nogil:
-    cdef uint8_t mark
-    cdef Status status
-    if reducer.op == OP_COUNT:
-        return _get_counts(c, v.counts + i * KIND_ROOM)
-    if reducer.op == OP_SET:
-        return _get_set(c, reducer, v, i)
-    if reducer.op >= OP_FIRST:
-        return _get_text(c, c.base, reducer.text_bytes, &v.texts[i])
-    if reducer.op == OP_SUM:
-        return _get_varint(c, &v.numbers[i])
-    status = _get_byte(c, &mark)
-    if status != OK:
-        return status
-    if mark != (0 if _is_time(reducer) else 1):
-        return PAYLOAD_NUMBER
-    if _is_time(reducer):
-        return _get_time(c, c.base, <int64_t*> &v.numbers[i])
-    status = _get_varint(c, &v.numbers[i])
-    return PAYLOAD_NUMBER if status == OK and v.numbers[i] > <uint64_t> INT64_MAX else status
-
-
-cdef Status _decode_view(const CPlan* plan, Cursor* c, View* v) noexcept nogil:
-    """Take a payload apart.
-
-    c  IN/OUT  start, at and end set; left where the payload ends, or at the fault
-    v  OUT     points into the payload
-
-    Notes
-    -----
-    Everything a merge relies on is checked; that the unit is the coarsest and the base the smallest time is
-    left to `decode`, which writes the state again and compares.
-    """
-    cdef uint64_t head, base
-    cdef uint32_t i = 0
+cdef Status _get_base(Cursor* c) noexcept nogil:
+    """Unit and smallest time."""
+    cdef uint64_t base
     cdef uint8_t unit
     cdef int128 base_ns
-    cdef Status status = _get_identity(c, v)
-    memset(v.has, 0, plan.reducer_count)
-    if status == OK:
-        status = _get_byte(c, &unit)
+    cdef Status status = _get_byte(c, &unit)
     if status == OK and unit >= UNIT_COUNT:
         return PAYLOAD_UNIT
     if status == OK:
@@ -379,20 +218,13 @@ cdef Status _decode_view(const CPlan* plan, Cursor* c, View* v) noexcept nogil:
         return status
     c.unit_ns = _unit_ns[unit]
     base_ns = <int128> <int64_t> (base >> 1) if not base & 1 else -<int128> <int64_t> (base >> 1) - 1
-    if not _in_range(base_ns * c.unit_ns, &c.base):
-        return PAYLOAD_TIME
-    while c.at < c.end:
-        status = _get_varint(c, &head)
-        if status != OK:
-            return status
-        while i < plan.reducer_count and plan.reducers[i].tag < head >> 3:
-            i += 1
-        if i == plan.reducer_count or plan.reducers[i].tag != head >> 3 or plan.reducers[i].op != head & 7:
-            return PAYLOAD_REDUCER
-        if v.has[i]:
-            return PAYLOAD_ORDER
-        status = _get_value(c, &plan.reducers[i], v, i)
-        if status != OK:
-            return status
-        v.has[i] = 1
-    return OK
+    return OK if _in_range(base_ns * c.unit_ns, &c.base) else PAYLOAD_TIME
+
+
+cdef Status _next_reducer(const CPlan* plan, const View* v, uint64_t head, uint32_t* i) noexcept nogil:
+    """Find the reducer of a head; ascending, and none twice."""
+    while i[0] < plan.reducer_count and plan.reducers[i[0]].tag < head >> 3:
+        i[0] += 1
+    if i[0] == plan.reducer_count or plan.reducers[i[0]].tag != head >> 3 or plan.reducers[i[0]].op != head & 7:
+        return PAYLOAD_REDUCER
+    return PAYLOAD_ORDER if v.has[i[0]] else OK

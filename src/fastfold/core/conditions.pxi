@@ -25,7 +25,7 @@ cdef enum:
     KEY_PROCESS = 15
     KEY_HOST = 16
     NOTHING_MET = 1             # number of the empty set
-    COLUMN_COUNT = 13           # len(COLUMNS), checked below
+    COLUMN_COUNT = 14           # len(COLUMNS), checked below
 
 # By the numbers above.
 cdef tuple _NODES = ("atom", "kinds", "exists", "all", "any", "not")

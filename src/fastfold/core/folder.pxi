@@ -19,6 +19,7 @@ cdef bint _encode_all(
             v.identity[part] = _text_at(&p.strings, codes[part])
             v.identity_length[part] = _text_length(&p.strings, codes[part])
         _view_state(fold, &p.strings, numbers[i], v)
+        _bound_sets(fold.plan, v)
         if not _encode_view(fold.plan, v, out):
             return False
         ends[i] = out.size

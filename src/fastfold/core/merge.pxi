@@ -134,4 +134,5 @@ cdef Status _merge_views(const CPlan* plan, const View* a, const View* b, View* 
             out.texts[i] = a.texts[i] if (order <= 0) == (reducer.op == OP_FIRST) else b.texts[i]
         else:
             _merge_number(reducer, a, b, out, i)
+    _bound_sets(plan, out)
     return OK

@@ -25,7 +25,24 @@ cdef Cursor _cursor(const uint8_t[::1] payload) noexcept:
     c.end = c.start + payload.shape[0]
     c.unit_ns = 1
     c.base = 0
+    c.head = 0
     return c
+
+
+cdef object _fault_of(Plan plan, Status status, const Cursor* c):
+    """The exception for a fault of a payload; says what to do about a reducer that the definition has not."""
+    if status != PAYLOAD_REDUCER:
+        return _corrupt_of(status, c.at - c.start)
+    definition = plan.definition
+    tag = c.head >> 3
+    op = OPS[c.head & 7]
+    known = [given for given in definition.reducers if given.tag == tag]
+    told = f"it is {known[0].op!r} there" if known else "there is none"
+    return CorruptValue(
+        f"reducer {tag} is {op!r} in the value; in fold definition {definition.name!r}, version {definition.version}, "
+        f"{told}: a definition may grow, but a reducer that is removed or changed needs a new tag",
+        offset=c.at - c.start,
+    )
 
 
 cdef const uint8_t[::1] _payload_view(payload):
@@ -88,18 +105,19 @@ def decode(Plan plan not None, payload):
     cdef Bytes again
     cdef Status status
     cdef uint32_t i
+    cdef int version = 2 if _is_marked(&c) else 1
     memset(&again, 0, sizeof(Bytes))
     with nogil:
         status = _decode_view(&plan.c, &c, &views.a)
         if status == OK and not _sets_are_distinct(&plan.c, &views.a):
             status = PAYLOAD_SET
-        if status == OK and not _encode_view(&plan.c, &views.a, &again):
+        if status == OK and not _encode_version(&plan.c, &views.a, version, &again):
             status = NO_MEMORY
         if status == OK and (again.size != <size_t> data.shape[0] or memcmp(again.data, &data[0], again.size) != 0):
             status = PAYLOAD_NOT_CANONICAL
     free(again.data)
     if status != OK:
-        raise _corrupt_of(status, c.at - c.start)
+        raise _fault_of(plan, status, &c)
     reducers = plan.definition.reducers
     values = {reducers[i].name: _value_of(&plan.c, &views.a, i) for i in range(len(reducers)) if views.a.has[i]}
     return State(*_identity_of(&views.a), values)
@@ -131,16 +149,36 @@ def identity(payload):
     cdef const uint8_t[::1] data = _payload_view(payload)
     cdef Cursor c = _cursor(data)
     cdef View v
-    cdef Status status = _get_identity(&c, &v)
-    if status != OK:
-        raise _corrupt_of(status, c.at - c.start)
-    return _identity_of(&v)
+    cdef Ids ids
+    cdef Status status
+    memset(&v, 0, sizeof(View))
+    try:
+        if _is_marked(&c):
+            c.at += MARK_BYTES
+            status = _get_identity(&c, &v, &ids)
+            if v.identity[2] == NULL:
+                v.identity[2] = v.arena.data
+        else:
+            status = _get_identity_1(&c, &v)
+        if status != OK:
+            raise _corrupt_of(status, c.at - c.start)
+        return _identity_of(&v)
+    finally:
+        free(v.arena.data)
+
+
+cdef bytes _text_bytes(text, list kept):
+    """UTF-8 of a text, kept alive; NUL ends texts in payloads, and stands in none that was folded."""
+    data = text.encode()
+    if b"\0" in data:
+        raise CorruptValue(f"a text with NUL: {text!r:.100}")
+    kept.append(data)
+    return data
 
 
 cdef TextRef _ref_of(text, list kept):
     cdef TextRef ref
-    data = text.text.encode()
-    kept.append(data)
+    data = _text_bytes(text.text, kept)
     ref.time = text.time_ns
     ref.at = <const uint8_t*> <char*> data
     ref.length = len(data)
@@ -148,13 +186,15 @@ cdef TextRef _ref_of(text, list kept):
     return ref
 
 
-def encode(Plan plan not None, state):
+def encode(Plan plan not None, state, int version=PAYLOAD_VERSION):
     """The canonical payload of a state.
 
     Parameters
     ----------
     plan : Plan
     state : State
+    version : int
+        Of the payload: 1, or 2.
 
     Returns
     -------
@@ -172,8 +212,7 @@ def encode(Plan plan not None, state):
     cdef Bytes out
     kept = []
     for i, part in enumerate((state.tenant, state.host, state.process)):
-        data = part.encode()
-        kept.append(data)
+        data = _text_bytes(part, kept)
         v.identity[i] = <const uint8_t*> <char*> data
         v.identity_length[i] = len(data)
     for i, given in enumerate(plan.definition.reducers):
@@ -198,9 +237,10 @@ def encode(Plan plan not None, state):
             v.numbers[i] = <uint64_t> <int64_t> value
         else:
             v.numbers[i] = value
+    _check_version(version)
     memset(&out, 0, sizeof(Bytes))
     try:
-        if not _encode_view(&plan.c, v, &out):
+        if not _encode_version(&plan.c, v, version, &out):
             raise MemoryError("fastfold core")
         payload = PyBytes_FromStringAndSize(<const char*> out.data, out.size)
     finally:
@@ -209,24 +249,64 @@ def encode(Plan plan not None, state):
     return payload
 
 
-cdef Status _merge_payloads(const CPlan* plan, _Views views, Cursor* a, Cursor* b, Bytes* out) noexcept nogil:
-    """Append the merge of two payloads; a.at tells the place of a fault of the first."""
-    cdef Status status = _decode_view(plan, a, &views.a)
+cdef int _check_version(int version) except -1:
+    if not 1 <= version <= PAYLOAD_VERSION:
+        raise ValueError(f"version {version} of a payload; there are 1 and {PAYLOAD_VERSION}")
+    return 0
+
+
+ctypedef struct Pair:
+    Cursor current              # its start is NULL where there is no state yet
+    Cursor delta
+    bint second                 # the fault is one of the delta
+    size_t end                  # of the merged payload
+
+
+cdef Status _merge_pair(
+    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses, Bytes* out
+) noexcept nogil:
+    """Append the merge of a state and its delta; pair.second tells whose fault it is."""
+    cdef Status status
+    if pair.current.start == NULL:
+        return _adopt(plan, views, pair, version, losses, out)
+    status = _decode_view(plan, &pair.current, &views.a)
     if status == OK:
-        status = _decode_view(plan, b, &views.b)
+        pair.second = True
+        status = _decode_view(plan, &pair.delta, &views.b)
     if status == OK:
         status = _merge_views(plan, &views.a, &views.b, &views.out)
-    if status == OK and not _encode_view(plan, &views.out, out):
+    if status == OK:
+        _count_losses(plan, &views.a, &views.out, losses)
+    if status == OK and not _encode_version(plan, &views.out, version, out):
         status = NO_MEMORY
     return status
 
 
-cdef Status _append(Bytes* out, const Cursor* payload) noexcept nogil:
+cdef Status _adopt(
+    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses, Bytes* out
+) noexcept nogil:
     """The first delta of a process is its state."""
-    cdef size_t size = payload.end - payload.start
+    cdef size_t size = pair.delta.end - pair.delta.start
+    cdef bint is_marked = _is_marked(&pair.delta)
+    cdef Status status
+    cdef Ids ids
+    pair.second = True
+    if version == 2 and is_marked:
+        # Its head says what was lost; the rest is taken as it is.
+        pair.delta.at += MARK_BYTES
+        status = _get_identity(&pair.delta, &views.a, &ids)
+        if status == OK:
+            status = _get_head(plan, &pair.delta, &views.a)
+    else:
+        status = _decode_view(plan, &pair.delta, &views.a)
+    if status != OK:
+        return status
+    _count_losses(plan, NULL, &views.a, losses)
+    if is_marked != (version == 2):
+        return OK if _encode_version(plan, &views.a, version, out) else NO_MEMORY
     if not _reserve(out, size):
         return NO_MEMORY
-    memcpy(out.data + out.size, payload.start, size)
+    memcpy(out.data + out.size, pair.delta.start, size)
     out.size += size
     return OK
 
@@ -253,7 +333,24 @@ def merge(Plan plan not None, a, b):
     return merge_group(plan, [a], [b])[0]
 
 
-def merge_group(Plan plan not None, list currents not None, list deltas not None):
+cdef Status _merge_pairs(
+    const CPlan* plan, _Views views, Pair* pairs, Py_ssize_t* count, int version, uint64_t* losses, Bytes* out
+) noexcept nogil:
+    """Merge all pairs; at a fault `count` is its place."""
+    cdef Status status
+    cdef Py_ssize_t i
+    for i in range(count[0]):
+        status = _merge_pair(plan, views, &pairs[i], version, losses, out)
+        if status != OK:
+            count[0] = i
+            return status
+        pairs[i].end = out.size
+    return OK
+
+
+def merge_group(
+    Plan plan not None, list currents not None, list deltas not None, int version=PAYLOAD_VERSION, dict losses=None
+):
     """Merge the deltas of a host into its states, without the GIL between the first and the last.
 
     Parameters
@@ -263,6 +360,10 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
         Payloads of the states, ``None`` where there is none yet.
     deltas : list of bytes
         Payloads of the deltas, of the same processes.
+    version : int
+        Of the payloads to give; those taken may be of any.
+    losses : dict of str to int, optional
+        Added to, by name of reducer: states in which it drops or cuts something for the first time.
 
     Returns
     -------
@@ -275,46 +376,45 @@ def merge_group(Plan plan not None, list currents not None, list deltas not None
     IdentityClash
     """
     cdef Py_ssize_t count = len(deltas)
-    cdef Cursor* cursors
-    cdef size_t* ends
+    cdef Pair* pairs
+    cdef uint64_t* lost
     cdef _Views views = _Views(plan)
     cdef Bytes out
     cdef Status status = OK
     cdef Py_ssize_t i
     cdef size_t start = 0
     cdef const uint8_t[::1] view
+    _check_version(version)
     if len(currents) != count:
         raise ValueError(f"{len(currents)} states for {count} deltas")
-    cursors = <Cursor*> calloc(2 * count + 1, sizeof(Cursor))
-    ends = <size_t*> calloc(count + 1, sizeof(size_t))
+    pairs = <Pair*> calloc(count + 1, sizeof(Pair))
+    lost = <uint64_t*> calloc(plan.c.reducer_count + 1, sizeof(uint64_t))
     memset(&out, 0, sizeof(Bytes))
     try:
-        if cursors == NULL or ends == NULL:
+        if pairs == NULL or lost == NULL:
             raise MemoryError("fastfold core")
         # `currents` and `deltas` keep the payloads alive; bytes do not change.
         for i in range(count):
             if currents[i] is not None:
                 view = _payload_view(currents[i])
-                cursors[2 * i] = _cursor(view)
+                pairs[i].current = _cursor(view)
             view = _payload_view(deltas[i])
-            cursors[2 * i + 1] = _cursor(view)
+            pairs[i].delta = _cursor(view)
         with nogil:
-            for i in range(count):
-                if cursors[2 * i].start != NULL:
-                    status = _merge_payloads(&plan.c, views, &cursors[2 * i], &cursors[2 * i + 1], &out)
-                else:
-                    status = _append(&out, &cursors[2 * i + 1])
-                if status != OK:
-                    break
-                ends[i] = out.size
+            status = _merge_pairs(&plan.c, views, pairs, &count, version, lost, &out)
         if status != OK:
-            raise _corrupt_of(status, cursors[2 * i].at - cursors[2 * i].start)
+            raise _fault_of(plan, status, &pairs[count].delta if pairs[count].second else &pairs[count].current)
         merged = []
         for i in range(count):
-            merged.append(PyBytes_FromStringAndSize(<const char*> out.data + start, ends[i] - start))
-            start = ends[i]
+            merged.append(PyBytes_FromStringAndSize(<const char*> out.data + start, pairs[i].end - start))
+            start = pairs[i].end
+        if losses is not None:
+            for i in range(plan.c.reducer_count):
+                if lost[i]:
+                    name = plan.definition.reducers[i].name
+                    losses[name] = losses.get(name, 0) + lost[i]
         return merged
     finally:
-        free(cursors)
-        free(ends)
+        free(pairs)
+        free(lost)
         free(out.data)

@@ -198,6 +198,9 @@ cdef class Plan:
             reducer.op = OPS.index(given.op)
             reducer.limit = given.limit
             reducer.text_bytes = given.text_bytes
+            reducer.read_bytes = max(given.text_bytes, READ_BYTES)
+            reducer.full_bytes = given.bytes
+            reducer.reserve_bytes = given.reserve_bytes
             if given.column is None:
                 reducer.column = COLUMN_NONE
             else:
@@ -212,6 +215,7 @@ cdef class Plan:
                 members += reducer.limit
         self.c.stride_words = place
         self.c.member_room = members
+        self.c.pool_bytes = max(pool_bytes(self.definition), 0)
         for kind in range(KIND_ROOM):
             filled = kind * (self.c.reducer_count + 1)
             for number in range(self.c.reducer_count):

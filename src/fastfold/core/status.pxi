@@ -37,10 +37,18 @@ _PHRASES = {
     PAYLOAD_ORDER: "reducers out of order",
     PAYLOAD_KIND: "unknown kind, or kinds out of order",
     PAYLOAD_COUNT: "a count of nothing",
-    PAYLOAD_TEXT: "a text that is empty, over its limit or no UTF-8",
+    PAYLOAD_TEXT: "a text that is empty, over its limit, no UTF-8 or holds NUL",
     PAYLOAD_SET: "a set that is empty, over its limit, out of order or with a member twice",
-    PAYLOAD_NUMBER: "number out of range",
+    PAYLOAD_NUMBER: "a number out of range, or one where a time belongs",
+    PAYLOAD_FORM: "unknown form of a text",
+    PAYLOAD_ID: "an id out of range",
+    PAYLOAD_TRAILING: "bytes after the end",
     PAYLOAD_NOT_CANONICAL: "not canonical",
+    VALUE_FORM: "not a value of this version",
+    VALUE_FRAME: "damaged zstd data",
+    VALUE_FRAME_FORM: "zstd frame of another form",
+    VALUE_NO_SIZE: "zstd frame without content size",
+    VALUE_EMPTY: "zstd frame without content",
 }
 
 

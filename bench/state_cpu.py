@@ -1,0 +1,81 @@
+"""CPU time of rewriting a state: expand, merge, compress, as a commit does for a whole host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastfold._core import Dictionary, Plan, merge_group
+from fastfold.dictionaries import OWN_IDS, find_dictionaries, train
+from fastfold.types import Limits
+from fastfold.values import Codec, ValueForm
+from state_source import Fleet
+
+__all__ = ["Times", "time_states"]
+
+LEVELS = (1, 3, 5, 6, 9, 12, 19)
+GROUP = 64
+"""States in one call: a host of usual size."""
+REPEAT = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Of one size of states, microseconds each."""
+
+    level: int
+    title: str
+    payload_bytes: float
+    value_bytes: float
+    expand_us: float
+    merge_us: float
+    compress_us: float
+
+
+def time_states(fleet: Fleet, judged: Fleet) -> list[Times]:
+    """By level at the median and at the mean size, and by size at the level that is the default."""
+    payloads = sorted(judged.payloads.values(), key=len)
+    middle = len(payloads) // 2
+    sizes = {"all (mean)": payloads, "around the median": payloads[max(middle - 100, 0) : middle + 100]}
+    trained = fleet is not judged
+    times = []
+    plan = Plan(None, fleet.definition, Limits())
+    content = find_dictionaries()[0].content
+    if trained:
+        others = [payload[2:] for name, payload in fleet.payloads.items() if name not in judged.payloads]
+        content = train(others, OWN_IDS[0], "another fleet").content
+    for level in LEVELS:
+        codec = Codec(ValueForm((Dictionary(OWN_IDS[0], content, level),), OWN_IDS[0], level))
+        times += [_time(plan, codec, level, title, some) for title, some in sizes.items()]
+    codec = Codec(ValueForm((Dictionary(OWN_IDS[0], content, 5),), OWN_IDS[0], 5))
+    step = len(payloads) // 10
+    for tenth in (0, 2, 4, 6, 8, 9):
+        some = payloads[tenth * step : (tenth + 1) * step]
+        times.append(_time(plan, codec, 5, f"{10 * tenth} to {10 * tenth + 10} % by size", some))
+    return times
+
+
+def _time(plan: Plan, codec: Codec, level: int, title: str, payloads: list[bytes]) -> Times:
+    groups = [payloads[at : at + GROUP] for at in range(0, len(payloads), GROUP)]
+    values = [codec.pack_all(group) for group in groups]
+    count = len(payloads)
+    return Times(
+        level,
+        title,
+        sum(map(len, payloads)) / count,
+        sum(len(value) for group in values for value in group) / count,
+        _least(lambda: [codec.unpack_all(group) for group in values]) / count * 1e6,
+        # A state with itself: the delta is as large as the state, which is more than it ever is.
+        _least(lambda: [merge_group(plan, group, group) for group in groups]) / count * 1e6,
+        _least(lambda: [codec.pack_all(group) for group in groups]) / count * 1e6,
+    )
+
+
+def _least(work: Callable[[], object]) -> float:
+    spent = []
+    for _ in range(REPEAT):
+        start = time.process_time()
+        work()
+        spent.append(time.process_time() - start)
+    return min(spent)
