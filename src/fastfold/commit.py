@@ -42,6 +42,7 @@ from dataclasses import replace
 from fastfold.detecting import BatchMarks
 from fastfold.detection_commit import HostDetection
 from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
+from fastfold.group import Group, HostWork
 from fastfold.hold import Trace, Tracer, verify
 from fastfold.resp import REFUSALS, Node
 from fastfold.run import CommitResult, Counters, Counts, Lane, Run
@@ -52,8 +53,6 @@ from fastfold.transaction import (
     Applied,
     CommitSettings,
     ErrorAnswer,
-    Group,
-    HostWork,
     LookAgain,
     MergeGroup,
     Recut,

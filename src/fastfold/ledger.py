@@ -157,7 +157,15 @@ class HostRecord:
 
 
 def read_varint(payload: bytes, at: int) -> tuple[int, int]:
-    """A varint and where it ends; IndexError where the payload ends before."""
+    """A varint and where it ends.
+
+    Raises
+    ------
+    IndexError
+        The payload ends before.
+    CorruptValue
+        It is longer than 64 bits, or not in its shortest form.
+    """
     number = shift = 0
     while True:
         byte = payload[at]
@@ -175,7 +183,13 @@ def read_varint(payload: bytes, at: int) -> tuple[int, int]:
 
 
 def read_text(payload: bytes, at: int) -> tuple[str, int]:
-    """A text behind its length, and where it ends."""
+    """A text behind its length, and where it ends.
+
+    Raises
+    ------
+    IndexError, CorruptValue
+        The payload ends before, or it is not UTF-8.
+    """
     length, at = read_varint(payload, at)
     end = at + length
     if end > len(payload):

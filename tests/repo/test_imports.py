@@ -45,6 +45,7 @@ LAYERS = (
     "detection_form evaluate raising",
     "detecting reference_payload",
     "detect detection_commit",
+    "group",
     "transaction",
     "run",
     "decoding difference page tree",

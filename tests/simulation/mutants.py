@@ -14,13 +14,14 @@ from unittest.mock import patch
 
 from fastfold import commit, hold
 from fastfold.errors import Unavailable
+from fastfold.group import Group
 from fastfold.ledger import HostRecord, LedgerEntry
 from fastfold.pipeline import Pipeline
 from fastfold.resp import Node
 from fastfold.source import Message
 from fastfold.store import Command, Connection, Reply
 from fastfold.topology import Nodes
-from fastfold.transaction import Group, Transactions
+from fastfold.transaction import Transactions
 from fastfold.types import BatchId
 from simulation.scenario import START_MS, Scenario
 from simulation.scheduler import World
