@@ -400,6 +400,8 @@ class Committer:
         self.counters.commits += 1
         self.counters.processes += len(group.keys)
         group.host.written = True
+        if group.detection is not None:
+            group.detection.acknowledge()
         if group.losses and self._counts is not None:
             for reducer, states in group.losses.items():
                 self._counts.add("state_limit_hits", states, reducer)
