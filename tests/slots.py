@@ -69,6 +69,10 @@ class Slots:
 
     def move(self, slot: int, target: Any) -> None:
         """Give a slot to another node, without its keys."""
+        owner = self._owner(slot, target.connection_pool.connection_kwargs["port"])
+        if owner is not target:
+            # Only a node that imports a slot raises its epoch when it gets it, and wins over gossip that is under way.
+            target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._name(owner))
         self._give(slot, target)
         # While epochs are not the same everywhere, what all agree on may still be turned round.
         wait_for(lambda: self._settled() and self._agreed(slot, target), f"slot {slot} has moved for all")
