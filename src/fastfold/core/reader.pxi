@@ -15,7 +15,7 @@ _simd_name = ""
 
 
 def use_simd(name=None):
-    """Choose the instruction set of the token scanner for readers made from now on.
+    """Choose the instruction set of the scanner for readers made from now on.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def use_simd(name=None):
 
 
 def simd():
-    """Name of the instruction set that the token scanner uses."""
+    """Name of the instruction set that the scanner uses."""
     return _simd_name
 
 
@@ -100,9 +100,9 @@ cdef class Reader:
         self._begin()
 
     def __dealloc__(self):
-        free(self.parse.scanned.tokens)
+        free(self.parse.scanned.marks)
         free(self.parse.scanned.lines)
-        free(self.parse.embedded_scanned.tokens)
+        free(self.parse.embedded_scanned.marks)
         free(self.parse.embedded_scanned.lines)
         free(self.parse.embedded.data)
         free(self.parse.slots)
