@@ -406,6 +406,7 @@ ctypedef struct Parse:
     size_t filled
     const uint8_t* text         # lines in work: in the window, or where the caller has them
     uint32_t text_size
+    uint32_t taken              # bytes of the whole lines in it, when they are parsed
     ff_marks scanned
     size_t mark_room
     uint32_t epoch              # of the record in work: nothing is cleared between records

@@ -120,7 +120,7 @@ cdef Status _parse_line(Parse* p, uint32_t start, const uint32_t* marks, uint32_
 
 
 cdef Status _parse_lines(Parse* p, const uint8_t* text, uint32_t size) noexcept nogil:
-    """Parse whole lines; the last byte is a line feed, behind it FF_SCAN_PADDING bytes can be read."""
+    """Parse the whole lines of a text, behind which FF_SCAN_PADDING bytes can be read; p.taken says how long they are."""
     cdef ff_marks* found = &p.scanned
     cdef uint32_t line_start = 0
     cdef uint32_t first = 0
@@ -143,4 +143,5 @@ cdef Status _parse_lines(Parse* p, const uint8_t* text, uint32_t size) noexcept 
         line_start = found.marks[feed] + 1
         first = feed + 1
         p.lines += 1
+    p.taken = line_start
     return OK
