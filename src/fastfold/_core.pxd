@@ -1,6 +1,6 @@
 # Structs, enums and extension types of the core: each stands here, once.
 #
-# What is written in C lies in core/*.h: the token scanner in several instruction sets (scan.h) and words (word.h).
+# What is written in C lies in core/*.h: the scanner in several instruction sets (scan.h) and words (word.h).
 
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -20,17 +20,12 @@ cdef extern from "core/word.h" nogil:
 cdef extern from "core/scan.h" nogil:
     enum:
         FF_SCAN_PADDING
-        FF_SCAN_OK
-        FF_SCAN_CONTROL
-        FF_SCAN_ESCAPE
-        FF_SCAN_UNTERMINATED
-    ctypedef struct ff_tokens:
-        uint32_t* tokens
+    ctypedef struct ff_marks:
+        uint32_t* marks
         uint32_t* lines
-        uint32_t token_count
+        uint32_t mark_count
         uint32_t line_count
-        uint32_t error_at
-    ctypedef int (*ff_scan_fn)(const uint8_t* text, uint32_t length, ff_tokens* result) noexcept nogil
+    ctypedef void (*ff_scan_fn)(const uint8_t* text, uint32_t length, ff_marks* result) noexcept nogil
     ff_scan_fn ff_scan_named(const char* name)
 
 
@@ -38,11 +33,11 @@ cdef extern from "core/shape.h" nogil:
     enum:
         FF_PART_BYTES
     ctypedef struct ff_part:
-        uint16_t token
-        uint16_t skip
+        uint16_t mark
+        int16_t skip
         uint16_t length
     ctypedef int (*ff_shape_fits_fn)(
-        const uint8_t* text, const uint32_t* tokens, const ff_part* parts, const uint8_t* bytes, uint32_t count
+        const uint8_t* text, const uint32_t* marks, const ff_part* parts, const uint8_t* bytes, uint32_t count
     ) noexcept nogil
     ff_shape_fits_fn ff_shape_fits_for(const char* name)
 
@@ -358,7 +353,10 @@ ctypedef struct EventRow:
 
 ctypedef struct ShapeScalar:
     # A bare value of a shape, with the text it had last: most are the same from record to record.
-    uint16_t token
+    uint16_t mark               # the one before it, and the bytes from there to the value
+    uint16_t skip
+    uint16_t end_mark           # the one behind it, and the bytes from the end of the value to there
+    uint16_t end_skip
     int16_t slot                # or NOWHERE
     uint16_t behind_bracket     # bytes from the bracket of the array whose first element it is; else 0
     uint8_t known               # bytes in `last`, with the one behind the value; 0 when too long
@@ -369,13 +367,14 @@ ctypedef struct ShapeScalar:
 
 ctypedef struct ShapeText:
     # A wanted string of a shape.
-    uint16_t token
+    uint16_t mark               # the quote that opens it
     int16_t slot
     uint16_t behind_bracket
 
 
 ctypedef struct Shape:
-    uint32_t token_count
+    uint32_t mark_count
+    uint32_t lead               # bytes before the first mark
     int32_t node
     uint32_t part_count
     uint32_t scalar_count
@@ -412,7 +411,7 @@ ctypedef struct Slot:
     uint8_t code_odd
     # Where its value lies in records of this shape, be it empty or null: `writer_epoch` says whether anywhere.
     uint32_t writer_epoch
-    uint32_t writer             # token of the record
+    uint32_t writer             # its place in the text
 
 
 ctypedef struct Parse:
@@ -424,16 +423,17 @@ ctypedef struct Parse:
     size_t filled
     const uint8_t* text         # lines in work: in the window, or where the caller has them
     uint32_t text_size
-    ff_tokens scanned
-    size_t token_room
+    uint32_t taken              # bytes of the whole lines in it, when they are parsed
+    ff_marks scanned
+    size_t mark_room
     uint32_t epoch              # of the record in work: nothing is cleared between records
     Slot* slots
     uint32_t* entry_epoch
     Shapes shapes
     # JSON that was inside a string
     Bytes embedded
-    ff_tokens embedded_scanned
-    size_t embedded_token_room
+    ff_marks embedded_scanned
+    size_t embedded_mark_room
     Memo* memos                 # MEMO_WAYS per slot
     Verdict* verdicts           # per test; the last is the discriminator's
     uint8_t time_text[40]
