@@ -48,7 +48,7 @@ LAYERS = (
     "group",
     "transaction",
     "run",
-    "decoding difference page tree",
+    "decoding detection_page difference page tree",
     "dead_letters reference generate_shapes inflate source fetch commit replay",
     "folding generate keeper",
     "given pipeline",
