@@ -2,7 +2,7 @@
 # and headers, a C compiler, make.
 #
 #   PYTHON=python3.13 make test      another Python (after `make clean-venv`)
-#   TESTS=tests/unit make test       a part of the tests
+#   TESTS=tests/unit make test       a part of the tests; JOBS=0: one after the other, in one process
 #   BENCH="--repeat 5" make bench    options of the benchmark
 #   SECONDS=3600 SEED=7 make fuzz    longer, from another seed; EXECUTIONS=1000000 ends it by count
 #   REPLAY=build/fuzz/x.json make fuzz    what the fuzz wrote down, once more
@@ -13,6 +13,7 @@ PYTHON ?= python3
 CC ?= cc
 VENV ?= .venv
 TESTS ?= tests
+JOBS ?= 2
 BENCH ?=
 SECONDS ?= 30
 EXECUTIONS ?= 0
@@ -61,7 +62,7 @@ demo: build ## the whole system on this machine, with real files or generated on
 	@$(PY) -m fastfold demo
 
 test: build ## all tests, with real servers
-	$(PY) -m pytest $(TESTS)
+	$(PY) -m pytest -n $(JOBS) $(TESTS)
 
 simulate: build ## the commit protocol in simulated worlds: SEEDS of them on all cores, or just SEED
 	PYTHONPATH=tests $(PY) -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FIRST))
