@@ -43,7 +43,7 @@ LAYERS = (
     "reference_version1 values",
     "detection",
     "detection_form evaluate raising",
-    "detecting reference_payload",
+    "detecting reference_detection reference_payload",
     "detect detection_commit",
     "group",
     "transaction",

@@ -248,7 +248,7 @@ class _NoFence(Mutant):
 class _NoEpoch(Mutant):
     """Takes a node whose connection has lived on for one that was master all the time; once this was in the program.
 
-    Aimed: two workers on one file, and failovers to and fro within the hold.
+    Aimed: two workers on one file, and failovers there and back within the hold.
     """
 
     def adapt(self, scenario: Scenario) -> None:

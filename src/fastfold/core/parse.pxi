@@ -120,7 +120,7 @@ cdef Status _parse_line(Parse* p, uint32_t start, const uint32_t* marks, uint32_
 
 
 cdef Status _parse_lines(Parse* p, const uint8_t* text, uint32_t size) noexcept nogil:
-    """Parse the whole lines of a text, behind which FF_SCAN_PADDING bytes can be read; p.taken says how long they are."""
+    """Parse the whole lines of a text, behind which FF_SCAN_PADDING bytes can be read; p.taken is their length."""
     cdef ff_marks* found = &p.scanned
     cdef uint32_t line_start = 0
     cdef uint32_t first = 0

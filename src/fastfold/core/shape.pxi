@@ -137,7 +137,9 @@ cdef int _slot_written(const Parse* p, uint32_t at, uint32_t first_slot, uint32_
     return NOWHERE
 
 
-cdef bint _behind_bracket(const Parse* p, const uint8_t* text, uint32_t at, int slot, uint16_t* distance) noexcept nogil:
+cdef bint _behind_bracket(
+    const Parse* p, const uint8_t* text, uint32_t at, int slot, uint16_t* distance
+) noexcept nogil:
     """How far behind the bracket of its array a value starts; 0 when the array is not wanted."""
     cdef size_t found = 0
     if slot != NOWHERE and p.slots[slot].bracket != NULL:
