@@ -19,6 +19,7 @@ class Exit(enum.IntEnum):
     NOT_FOUND = 6
     CORRUPT = 7
     FAILED = 8
+    UNEXPECTED = 9
     INTERRUPTED = 130
 
 
@@ -32,6 +33,7 @@ _MEANINGS = {
     Exit.NOT_FOUND: "nothing was found: no such host, process, key, object or message",
     Exit.CORRUPT: "a value in Redis is not one of ours, damaged, or of a version or dictionary not known here",
     Exit.FAILED: "not all was done: a child process died or was too slow, or a message could not be moved",
+    Exit.UNEXPECTED: "a backtest did not find what was expected",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 
