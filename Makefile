@@ -62,7 +62,7 @@ demo: build ## the whole system on this machine, with real files or generated on
 	@$(PY) -m fastfold demo
 
 test: build ## all tests, with real servers
-	$(PY) -m pytest -n $(JOBS) $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 simulate: build ## the commit protocol in simulated worlds: SEEDS of them on all cores, or just SEED
 	PYTHONPATH=tests $(PY) -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FIRST))
