@@ -18,7 +18,7 @@ from fastfold.sink_types import Parcel, WebhookFacts
 from fastfold.sink_webhook import WebhookSink
 from fastfold.sinks_read import ATTRIBUTE_BYTES, MESSAGE_BYTES
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 # What a terminal, a log or a reader of lines may take for something else; JSON never needs these as they are.
 HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufffe\uffff]")
