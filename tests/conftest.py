@@ -1,7 +1,8 @@
-"""Real Redis servers for every test that asks for one."""
+"""Real Redis servers for every test that asks for one, and a log as it was before the test."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -22,6 +23,15 @@ def _start(start: Callable[[], S]) -> S:
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no Redis to test with: {error}")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """What a test runs may take the log of fastfold over, and a later test would find no line of it."""
+    logger = logging.getLogger("fastfold")
+    before = logger.handlers, logger.level, logger.propagate
+    yield
+    logger.handlers, logger.level, logger.propagate = before
 
 
 @pytest.fixture(scope="session")
