@@ -21,7 +21,7 @@ from fastfold.errors import Unavailable
 from fastfold.local import HOST, find_redis
 from tls import Tls
 
-__all__ = ["Place", "RedisCluster", "RedisServer", "wait_for"]
+__all__ = ["Place", "RedisCluster", "RedisServer", "die_with_parent", "wait_for"]
 
 # A cluster bus listens at the port + 10000, which must stay below the ports given to clients (32768 on Linux).
 PORTS = range(15000, 22000)
@@ -92,7 +92,7 @@ class _Process:
             stdout=subprocess.DEVNULL,
             # Ctrl-C at the terminal is for pytest, which ends us in order.
             start_new_session=True,
-            preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call into libc, found beforehand
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into libc, found beforehand
         )
         return self._wait()
 
@@ -126,7 +126,7 @@ class _Process:
         self._folder.cleanup()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     # A test run that is killed, or ended by its own time limit, runs no clean-up.
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

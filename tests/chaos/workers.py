@@ -1,0 +1,51 @@
+"""Workers that die, and workers that are frozen."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+from chaos.tally import Tally
+from chaos.world import Field, World
+from servers import wait_for
+
+__all__ = ["freeze", "kill"]
+
+BACKLOG = 30
+
+
+def _make_busy(field: Field) -> None:
+    """Let there be more to do than can be done, so that all workers have files in work."""
+    while field.queue.visible() < BACKLOG:
+        field.deliver(BACKLOG)
+    wait_for(lambda: field.queue.alive > field.queue.visible(), "a message that is received")
+
+
+def kill(world: World, tally: Tally, times: int) -> None:
+    """SIGKILL a worker at a random moment of its work."""
+    field = world.field()
+    for _ in range(times):
+        _make_busy(field)
+        time.sleep(world.choice.uniform(0.0, 0.1))
+        os.kill(world.choice.choice(field.workers()), signal.SIGKILL)
+        tally.faults += 1
+    world.settle(field, tally)
+
+
+def freeze(world: World, tally: Tally, times: int) -> None:
+    """SIGSTOP two workers until what they have was given to others, then SIGCONT."""
+    field = world.field()
+    for _ in range(times):
+        _make_busy(field)
+        time.sleep(world.choice.uniform(0.0, 0.1))
+        frozen = world.choice.sample(field.workers(), 2)
+        before = world.cloud.counts["redelivered"]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        wait_for(lambda: world.cloud.counts["redelivered"] > before, "messages that others receive")  # noqa: B023
+        time.sleep(world.choice.uniform(0.0, 0.5))
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+        tally.faults += 1
+    world.settle(field, tally)
