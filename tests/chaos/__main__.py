@@ -64,7 +64,7 @@ def _told(tally: Tally) -> Tally:
 def _mutant(scenario: Scenario, world: World, mutant: Mutant) -> Tally:
     """Run what must fail."""
     tally = run(scenario, world, mutant.most, mutant)
-    seen = len(tally.wrong) if mutant.effect == "wrong" else getattr(tally, mutant.effect)
+    seen: int = getattr(tally, mutant.effect)
     told = f"{tally.name}: {tally.faults} faults, {tally.seconds:.0f} s, {seen} {mutant.effect}"
     print(told, flush=True)
     tally.evidence[mutant.effect] = seen

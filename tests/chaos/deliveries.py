@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from chaos.tally import Tally
 from chaos.world import World
 from fleet import BUCKET
@@ -24,7 +26,7 @@ def send_to_two(world: World, tally: Tally, times: int) -> None:
     """The same object in two messages that differ: each also names another one."""
     field = world.field()
     keys = field.pieces(times + 1)
-    for key, other in zip(keys, keys[1:], strict=False):
+    for key, other in itertools.pairwise(keys):
         field.tell(key, other)
     tally.faults += times - 1
     world.settle(field, tally)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from contextlib import ExitStack
 from typing import Any
 
+from aws import CREDENTIALS
 from chaos.tally import Tally
 from chaos.world import Field, World, bucket_url
 from fastfold.store import host_key, key_slot
@@ -77,7 +79,11 @@ def _replay(field: Field) -> None:
     settings = field.settings
     flags = ["--queue-url", settings.queue_url, "--endpoint-url", settings.endpoint_url, "--namespace"]
     subprocess.run(
-        [sys.executable, "-m", "fastfold", "replay", bucket_url(), *flags, settings.namespace], check=True, timeout=60
+        [sys.executable, "-m", "fastfold", "replay", bucket_url(), *flags, settings.namespace],
+        env={**os.environ, **CREDENTIALS},
+        check=True,
+        capture_output=True,
+        timeout=60,
     )
 
 

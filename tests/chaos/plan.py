@@ -37,7 +37,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         storage.cut_bodies,
         full=100,
         short=4,
-        mutants=(Mutant("taken for the whole", "wrong", "cut_bodies_taken"),),
+        mutants=(Mutant("taken for the whole", "lost", "cut_bodies_taken"),),
     ),
     Scenario("S3: 404, then there", storage.be_absent, full=100, short=4),
     Scenario("S3: 404", storage.miss, full=100, short=2),

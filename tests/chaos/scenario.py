@@ -29,7 +29,7 @@ class Mutant:
     ----------
     name : str
     effect : str
-        ``lost``, ``doubled`` or ``wrong``: what is seen of it.
+        ``lost`` or ``doubled``: what becomes of states.
     fault : str
         Of `chaos.mutants`; empty for the program as it is.
     settings : dict

@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ class Field(Fleet):
 
     def wait_for_rest(self) -> None:
         """Wait until the queue is empty and nobody is at work."""
-        wait_for(lambda: self.queue.alive == 0, "an empty queue", REST_S)
+        self._wait(lambda: self.queue.alive == 0, "an empty queue")
         quiet = 0
 
         def is_quiet() -> bool:
@@ -124,7 +124,16 @@ class Field(Fleet):
             time.sleep(0.15)
             return quiet > 2
 
-        wait_for(is_quiet, "workers at rest", REST_S)
+        self._wait(is_quiet, "workers at rest")
+
+    def _wait(self, holds: Callable[[], bool], what: str) -> None:
+        try:
+            wait_for(holds, what, REST_S)
+        except TimeoutError as error:
+            now = self.counts()
+            shown = {name: now[name] for name in ("workers", "in_flight", "held", "paused", "messages:handed_back")}
+            logs = "".join(pod.log() for pod in self.pods)
+            raise TimeoutError(f"{error}: {self.queue.alive} messages, {shown}\n{logs}") from None
 
     def read(self) -> dict[bytes, bytes]:
         """All keys of the key space."""
