@@ -11,6 +11,7 @@ from chaos.world import World
 __all__ = ["kill_master", "lose_acknowledged", "pause_master"]
 
 FILES_PER_S = 40
+BACKLOG = 150
 WINDOW_S = 0.6
 """For how long commits are acknowledged that will be lost: well below the hold."""
 
@@ -49,13 +50,15 @@ def lose_acknowledged(world: World, tally: Tally, times: int) -> None:
 def pause_master(world: World, tally: Tally, times: int) -> None:
     """A master is stopped until its replica has taken its place, and then answers what it was asked before.
 
-    Workers wait longer for an answer than the failover takes: else nobody would be there to be told a lie.
+    Workers wait longer for an answer than the failover takes: else nobody would be there to be told a lie.  There are
+    many files in work at once, so that some have an EXEC under way at that moment.
     """
     for _ in range(times):
-        field = world.field(redis_timeout_s=10.0)
+        field = world.field(redis_timeout_s=10.0, file_slots=8)
         shard = world.choice.choice(world.shards.find())
         with field.load(FILES_PER_S):
-            time.sleep(world.choice.uniform(0.5, 1.0))
+            field.make_busy(BACKLOG)
+            time.sleep(world.choice.uniform(0.0, 0.2))
             world.cluster.signal(shard.master, signal.SIGSTOP)
             world.shards.wait_for_master(shard.replica)
             time.sleep(world.choice.uniform(0.0, 0.5))

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.pieces import events_of
-from fastfold.store import host_key, process_key, unpack_value
+from fastfold.store import host_key, process_key
+from fastfold.values import unpack_value
 from states import Identity
 
 __all__ = ["Verdict", "judge"]

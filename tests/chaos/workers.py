@@ -7,7 +7,7 @@ import signal
 import time
 
 from chaos.tally import Tally
-from chaos.world import Field, World
+from chaos.world import World
 from servers import wait_for
 
 __all__ = ["freeze", "kill"]
@@ -15,18 +15,11 @@ __all__ = ["freeze", "kill"]
 BACKLOG = 30
 
 
-def _make_busy(field: Field) -> None:
-    """Let there be more to do than can be done, so that all workers have files in work."""
-    while field.queue.visible() < BACKLOG:
-        field.deliver(BACKLOG)
-    wait_for(lambda: field.queue.alive > field.queue.visible(), "a message that is received")
-
-
 def kill(world: World, tally: Tally, times: int) -> None:
     """SIGKILL a worker at a random moment of its work."""
     field = world.field()
     for _ in range(times):
-        _make_busy(field)
+        field.make_busy(BACKLOG)
         time.sleep(world.choice.uniform(0.0, 0.1))
         os.kill(world.choice.choice(field.workers()), signal.SIGKILL)
         tally.faults += 1
@@ -37,7 +30,7 @@ def freeze(world: World, tally: Tally, times: int) -> None:
     """SIGSTOP two workers until what they have was given to others, then SIGCONT."""
     field = world.field()
     for _ in range(times):
-        _make_busy(field)
+        field.make_busy(BACKLOG)
         time.sleep(world.choice.uniform(0.0, 0.1))
         frozen = world.choice.sample(field.workers(), 2)
         before = world.cloud.counts["redelivered"]

@@ -21,7 +21,7 @@ from chaos.pieces import Pieces, Truth
 from chaos.pod import PodPlace, PodProcess
 from chaos.tally import Tally
 from fastfold.ledger import HostRecord
-from fastfold.store import unpack_value
+from fastfold.values import unpack_value
 from fleet import BUCKET, Fleet
 from servers import RedisCluster, wait_for
 from shards import Shards
@@ -80,6 +80,12 @@ class Field(Fleet):
         """Put the next pieces, and one message for each, so many times."""
         for key in self.pieces(count) * times:
             self.tell(key)
+
+    def make_busy(self, backlog: int) -> None:
+        """Let there be more to do than can be done, so that all workers have files in work."""
+        while self.queue.visible() < backlog:
+            self.deliver(backlog)
+        wait_for(lambda: self.queue.alive > self.queue.visible(), "a message that is received")
 
     @contextlib.contextmanager
     def load(self, per_s: float) -> Iterator[None]:
