@@ -65,16 +65,19 @@ class Field(Fleet):
         self.truth = Truth()
         self.poison: dict[str, str] = {}
         self.spoiled = False
+        self._lock = threading.Lock()
         self._world = world
         self._ended: Counter[str] = Counter()
         self.pods = [PodProcess(self.settings, place, mutant) for place in world.places]
 
     def pieces(self, count: int) -> list[str]:
         """Put the next pieces into the bucket; their keys."""
-        texts = self._world.pieces.take(count)
-        for text in texts:
-            self.truth.add(text)
-        return self.put(*(gzip.compress(text, 1, mtime=0) for text in texts))
+        # Keys are numbered, and a load has a thread of its own.
+        with self._lock:
+            texts = self._world.pieces.take(count)
+            for text in texts:
+                self.truth.add(text)
+            return self.put(*(gzip.compress(text, 1, mtime=0) for text in texts))
 
     def deliver(self, count: int, times: int = 1) -> None:
         """Put the next pieces, and one message for each, so many times."""
