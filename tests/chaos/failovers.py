@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Iterator
 
 from chaos.tally import Tally
-from chaos.world import World
+from chaos.world import Field, World
 
 __all__ = ["kill_master", "lose_acknowledged", "pause_master"]
 
@@ -16,7 +17,7 @@ WINDOW_S = 0.6
 """For how long commits are acknowledged that will be lost: well below the hold."""
 
 
-def kill_master(world: World, tally: Tally, times: int) -> None:
+def kill_master(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """A master is killed, and its replica takes its place."""
     for _ in range(times):
         field = world.field()
@@ -26,10 +27,10 @@ def kill_master(world: World, tally: Tally, times: int) -> None:
             world.shards.take_over(shard)
             tally.faults += 1
             time.sleep(0.2)
-        world.settle(field, tally)
+        yield field
 
 
-def lose_acknowledged(world: World, tally: Tally, times: int) -> None:
+def lose_acknowledged(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """The same, but the replica has nothing of what its master has acknowledged last."""
     for _ in range(times):
         field = world.field()
@@ -44,17 +45,17 @@ def lose_acknowledged(world: World, tally: Tally, times: int) -> None:
             tally.faults += bool(gone)
             tally.gone += len(gone)
             time.sleep(0.2)
-        world.settle(field, tally)
+        yield field
 
 
-def pause_master(world: World, tally: Tally, times: int) -> None:
+def pause_master(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """A master is stopped until its replica has taken its place, and then answers what it was asked before.
 
     Workers wait longer for an answer than the failover takes: else nobody would be there to be told a lie.  There are
     many files in work at once, so that some have an EXEC under way at that moment.
     """
     for _ in range(times):
-        field = world.field(redis_timeout_s=10.0, file_slots=8)
+        field = world.field()
         shard = world.choice.choice(world.shards.find())
         with field.load(FILES_PER_S):
             field.make_busy(BACKLOG)
@@ -65,4 +66,4 @@ def pause_master(world: World, tally: Tally, times: int) -> None:
             world.cluster.signal(shard.master, signal.SIGCONT)
             tally.faults += 1
             time.sleep(0.2)
-        world.settle(field, tally)
+        yield field

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from chaos.tally import Tally
-from chaos.world import World
+from chaos.world import Field, Inject, World
 from fastfold.store import Command
 from proxy import CUT, DELAY, HANG, LOSE, PASS, SLOW, Proxy
 from servers import wait_for
@@ -15,6 +13,7 @@ from servers import wait_for
 __all__ = ["cut_after", "cut_before", "delay", "half_open", "slow_down"]
 
 FILES_PER_S = 40
+FAULTS_S = 600.0
 BUS_OFFSET = 10_000
 
 
@@ -24,20 +23,27 @@ class Net:
     Parameters
     ----------
     world : World
-    fate : str
-        What happens to commands (`proxy`).
-    share : float
-        To how many of them.
-    at : bytes
-        To commands of this name only; empty: any.
+
+    Attributes
+    ----------
+    faults : int
+        How often something happened to a command.
     """
 
-    def __init__(self, world: World, fate: str, share: float, at: bytes) -> None:
+    def __init__(self, world: World) -> None:
         self.faults = 0
-        self.armed = False
-        self._choice, self._fate, self._share, self._at = world.choice, fate, share, at
+        self._choice = world.choice
         self._cluster = world.cluster
+        self._plan = (PASS, 0.0, b"")
         self.proxies = {port: Proxy(port, self._policy) for port in world.cluster.ports}
+
+    def arm(self, fate: str, share: float, at: bytes) -> None:
+        """From now on this happens to a share of the commands of a name, or of all where that is empty (`proxy`)."""
+        self._plan = (fate, share, at)
+
+    def disarm(self) -> None:
+        """Let everything pass."""
+        self._plan = (PASS, 0.0, b"")
 
     def announce(self, ports: dict[int, int]) -> None:
         """Let the nodes announce these ports, and wait until all of them say so of all."""
@@ -60,43 +66,45 @@ class Net:
         return {int(node[1]) for span in spans for node in span[2:]}
 
     def _policy(self, command: Command) -> str:
+        fate, share, at = self._plan
         name = command[0].upper()
         # Replication goes through here too, and is not meant.
-        if not self.armed or name in (b"REPLCONF", b"PSYNC", b"PING") or name != (self._at or name):
-            return PASS
-        if self._choice.random() >= self._share:
+        if name in (b"REPLCONF", b"PSYNC", b"PING") or name != (at or name) or self._choice.random() >= share:
             return PASS
         self.faults += 1
-        return self._fate
+        return fate
 
 
-@contextlib.contextmanager
-def _net(world: World, fate: str, share: float, at: bytes) -> Iterator[Net]:
-    net = Net(world, fate, share, at)
-    try:
-        net.announce({port: proxy.port for port, proxy in net.proxies.items()})
+def _net(world: World) -> tuple[Field, Net]:
+    """A field whose pod goes through proxies, and these; the ones in use, or new ones."""
+    if world.net is None:
+        net = world.net = Net(world)
         # Pods from before know the ports behind the proxies.
-        world.spoil()
-        yield net
-    finally:
-        net.armed = False
-        world.spoil()
         world.end_field()
+        net.announce({port: proxy.port for port, proxy in net.proxies.items()})
+    field = world.field(redis_timeout_s=1.0)
+    net = world.net
+
+    def close() -> None:
+        world.net = None
         net.close()
 
+    if not field.undo:
+        field.undo.append(close)
+    return field, net
 
-def _through(fate: str, share: float, at: bytes = b"") -> Callable[[World, Tally, int], None]:
-    def inject(world: World, tally: Tally, times: int) -> None:
-        with _net(world, fate, share, at) as net:
-            field = world.field(redis_timeout_s=1.0)
-            field.deliver(1)
-            net.armed = True
-            with field.load(FILES_PER_S):
-                while net.faults < times:
-                    time.sleep(0.02)
-            net.armed = False
-            tally.faults += net.faults
-            world.settle(field, tally)
+
+def _through(fate: str, share: float, at: bytes = b"") -> Inject:
+    def inject(world: World, tally: Tally, times: int) -> Iterator[Field]:
+        field, net = _net(world)
+        field.deliver(1)
+        faults = net.faults
+        net.arm(fate, share, at)
+        with field.load(FILES_PER_S):
+            wait_for(lambda: net.faults >= faults + times, "faults", FAULTS_S)
+        net.disarm()
+        tally.faults += net.faults - faults
+        yield field
 
     return inject
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -24,7 +25,7 @@ MOVED_AT_ONCE = 10
 ROOM_BYTES = 20_000
 
 
-def lose_shard(world: World, tally: Tally, times: int) -> None:
+def lose_shard(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """A master and its replica are killed, and both come back with nothing."""
 
     def lose(shard: Shard) -> None:
@@ -33,10 +34,10 @@ def lose_shard(world: World, tally: Tally, times: int) -> None:
         for port in shard:
             world.cluster.server(port).start()
 
-    _lose_all(world, tally, times, lose)
+    yield from _lose_all(world, tally, times, lose)
 
 
-def empty_master(world: World, tally: Tally, times: int) -> None:
+def empty_master(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """A master is killed and is back, with nothing, before anybody misses it; its replica follows it."""
 
     def lose(shard: Shard) -> None:
@@ -44,15 +45,15 @@ def empty_master(world: World, tally: Tally, times: int) -> None:
         server.kill()
         server.start()
 
-    _lose_all(world, tally, times, lose)
+    yield from _lose_all(world, tally, times, lose)
 
 
-def _lose_all(world: World, tally: Tally, times: int, lose: Any) -> None:
+def _lose_all(world: World, tally: Tally, times: int, lose: Callable[[Shard], None]) -> Iterator[Field]:
     for _ in range(times):
         field = world.field()
         field.deliver(30)
         # The lost states would be no loss if all of them were still to come.
-        world.settle(field, tally)
+        yield field
         shard = world.choice.choice([one for one in world.shards.find() if _holds_states(world, field, one)])
         before = field.counts()["rollbacks:empty"]
         applied = _applied(world, field)
@@ -65,7 +66,7 @@ def _lose_all(world: World, tally: Tally, times: int, lose: Any) -> None:
             tally.gone += len(gone)
             tally.note("alarms", field.counts()["rollbacks:empty"] - before)
             _replay(field)
-        world.settle(field, tally)
+        yield field
 
 
 def _holds_states(world: World, field: Field, shard: Shard) -> bool:
@@ -91,7 +92,7 @@ def _replay(field: Field) -> None:
     )
 
 
-def move_slots(world: World, tally: Tally, times: int) -> None:
+def move_slots(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """Slots of hosts go to another node, some keys at a time."""
     field = world.field()
     field.deliver(60)
@@ -109,10 +110,10 @@ def move_slots(world: World, tally: Tally, times: int) -> None:
                 time.sleep(0.02)
             slots.move(slot, target)
             tally.faults += 1
-    world.settle(field, tally)
+    yield field
 
 
-def fill_memory(world: World, tally: Tally, times: int) -> None:
+def fill_memory(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """No node takes a write any more, and then all do."""
     for _ in range(times):
         field = world.field()
@@ -129,7 +130,7 @@ def fill_memory(world: World, tally: Tally, times: int) -> None:
                 stack.close()
             tally.faults += 1
             tally.note("writes refused", _refused(masters) - before)
-        world.settle(field, tally)
+        yield field
 
 
 def _refused(masters: list[Any]) -> int:

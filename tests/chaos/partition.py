@@ -19,7 +19,7 @@ import redis
 
 from chaos.pod import PodPlace
 from chaos.tally import Tally
-from chaos.world import NODE_OPTIONS, NODE_TIMEOUT_MS, World
+from chaos.world import NODE_OPTIONS, NODE_TIMEOUT_MS, Field, World
 from servers import MASTERS, Place, RedisCluster
 from shards import Shard
 from sqs import Cloud
@@ -134,14 +134,14 @@ def _parted(world: World) -> Iterator[tuple[World, Link, str]]:
         _ip("netns", "del", namespace)
 
 
-def part(world: World, tally: Tally, times: int) -> None:
+def part(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """Cut a master off with a client of it, until its replica has taken its place and for a while longer."""
     world.end_field()
     with _parted(world) as (parted, link, aside):
         port = parted.cluster.ports[0]
         before = parted.counts()
         for _ in range(times):
-            field = parted.field()
+            field = parted.field(redis_timeout_s=1.0)
             shard = next(one for one in parted.shards.find() if port in one)
             if shard.master != port:
                 _swap(parted, shard)
@@ -159,7 +159,7 @@ def part(world: World, tally: Tally, times: int) -> None:
                 tally.note("failovers that lost writes", lost > 0)
                 tally.note("bytes lost", lost)
                 time.sleep(0.2)
-            parted.settle(field, tally)
+            yield field
             if tally.wrong:
                 break
         parted.end_field()

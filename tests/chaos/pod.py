@@ -22,6 +22,7 @@ __all__ = ["PodPlace", "PodProcess"]
 
 ANSWER_S = 5.0
 END_S = 60.0
+CONNECTIONS = 5
 TESTS = Path(__file__).parents[1]
 
 
@@ -78,6 +79,10 @@ class PodProcess:
     def workers(self) -> list[int]:
         """Process ids of its workers."""
         return sorted(pid for pid in _children(self._process.pid) if "spawn_main" in _command(pid))
+
+    def working(self) -> list[int]:
+        """Those of them that have begun to work: they are connected to SQS, to S3 and to nodes."""
+        return [pid for pid in self.workers() if _sockets(pid) >= CONNECTIONS]
 
     def counts(self) -> Counter[str]:
         """What it counts now, by name, and by ``name:label`` where there is a label."""
@@ -140,6 +145,13 @@ def _children(parent: int) -> list[int]:
         if int(fields[1]) == parent:
             found.append(int(path.parent.name))
     return found
+
+
+def _sockets(pid: int) -> int:
+    try:
+        return sum(str(path.readlink()).startswith("socket:") for path in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:
+        return 0  # it has ended meanwhile
 
 
 def _command(pid: int) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 import traceback
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chaos.tally import Tally
-from chaos.world import World
+from chaos.world import Inject, World
 
-__all__ = ["Mutant", "Scenario", "run"]
+__all__ = ["Mutant", "Scenario", "run", "run_together"]
 
 
 _COUNTED = ("redelivered", "conflicts", "already_applied", "retries")
@@ -42,7 +43,7 @@ class Mutant:
     name: str
     effect: str
     fault: str = ""
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     most: int = 5
     in_ci: bool = True
 
@@ -54,21 +55,37 @@ class Scenario:
     Attributes
     ----------
     name : str
-    inject : callable
-        Does it so many times in a world, and has it judged.
+    inject : Inject
     full, short : int
         How often: by ``make chaos``, and in the tests.
     obstacle : callable
         Why it cannot be done here; empty if it can.
     mutants : tuple of Mutant
+    together : str
+        In the tests it is run at once with those for which this is the same; empty: alone.
     """
 
     name: str
-    inject: Callable[[World, Tally, int], None]
+    inject: Inject
     full: int
     short: int
     obstacle: Callable[[], str] = _nothing
     mutants: tuple[Mutant, ...] = ()
+    together: str = ""
+
+
+def run_together(scenarios: Sequence[Scenario], world: World) -> list[Tally]:
+    """Inject a few of several faults at once, of which one field can be at rest for all; judged once."""
+    tallies = [Tally(scenario.name) for scenario in scenarios]
+    running = [
+        scenario.inject(world, tally, scenario.short) for scenario, tally in zip(scenarios, tallies, strict=True)
+    ]
+    fields = {next(one) for one in running}
+    (field,) = fields
+    field.settle(tallies[0])
+    for one in running:
+        assert next(one, None) is None
+    return tallies
 
 
 def run(scenario: Scenario, world: World, times: int, mutant: Mutant | None = None) -> Tally:
@@ -78,10 +95,12 @@ def run(scenario: Scenario, world: World, times: int, mutant: Mutant | None = No
     world.variant = ("", {}) if mutant is None else (mutant.fault, mutant.settings)
     try:
         if mutant is None:
-            scenario.inject(world, tally, times)
+            for field in scenario.inject(world, tally, times):
+                field.settle(tally)
         else:
             for _ in range(times):
-                scenario.inject(world, tally, 1)
+                for field in scenario.inject(world, tally, 1):
+                    field.settle(tally)
                 if tally.wrong:
                     break
         if not tally.faults:

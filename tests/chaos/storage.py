@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import s3
 from chaos.tally import Tally
-from chaos.world import World, told
+from chaos.world import Field, Inject, World, told
 from fleet import BUCKET
 
 __all__ = ["be_absent", "be_busy", "be_slow", "cut_bodies", "miss", "poison", "replace"]
@@ -17,8 +17,8 @@ GOOD_ONES = 3
 """Files that nothing is wrong with, for each at fault."""
 
 
-def _with(*faults: s3.Fault) -> Callable[[World, Tally, int], None]:
-    def inject(world: World, tally: Tally, times: int) -> None:
+def _with(*faults: s3.Fault) -> Inject:
+    def inject(world: World, tally: Tally, times: int) -> Iterator[Field]:
         field = world.field()
         bad = field.pieces(times)
         for key in bad:
@@ -26,7 +26,7 @@ def _with(*faults: s3.Fault) -> Callable[[World, Tally, int], None]:
         field.deliver(GOOD_ONES * times)
         for key in bad:
             field.tell(key)
-        world.settle(field, tally)
+        yield field
         tally.faults += sum(not field.cloud.objects[BUCKET, key].faults for key in bad)
 
     return inject
@@ -38,7 +38,7 @@ cut_bodies = _with(s3.Fault.CUT, s3.Fault.CUT)
 be_absent = _with(s3.Fault.ABSENT)
 
 
-def miss(world: World, tally: Tally, times: int) -> None:
+def miss(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """An object is told of that is not there."""
     field = world.field()
     for number in range(times):
@@ -47,10 +47,10 @@ def miss(world: World, tally: Tally, times: int) -> None:
         field.tell(key)
         field.deliver(GOOD_ONES)
         tally.faults += 1
-    world.settle(field, tally)
+    yield field
 
 
-def replace(world: World, tally: Tally, times: int) -> None:
+def replace(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """An object is replaced after it was told of and before it is fetched: the new one counts, once."""
     field = world.field()
     for _ in range(times):
@@ -63,7 +63,7 @@ def replace(world: World, tally: Tally, times: int) -> None:
         field.tell(key)
         tally.faults += 1
     field.deliver(GOOD_ONES * times)
-    world.settle(field, tally)
+    yield field
 
 
 def _break(text: bytes, how: int) -> bytes:
@@ -81,7 +81,7 @@ def _break(text: bytes, how: int) -> bytes:
 BREAKS = 4
 
 
-def poison(world: World, tally: Tally, times: int) -> None:
+def poison(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """One broken file among so many."""
     field = world.field()
     for how in range(BREAKS):
@@ -93,4 +93,4 @@ def poison(world: World, tally: Tally, times: int) -> None:
         for one in keys:
             field.tell(one)
         tally.faults += 1
-    world.settle(field, tally)
+    yield field

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterator
 
 from chaos.tally import Tally
-from chaos.world import World
+from chaos.world import Field, World
 from servers import wait_for
 
 __all__ = ["freeze", "kill"]
@@ -15,24 +16,26 @@ __all__ = ["freeze", "kill"]
 BACKLOG = 30
 
 
-def kill(world: World, tally: Tally, times: int) -> None:
+def kill(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """SIGKILL a worker at a random moment of its work."""
     field = world.field()
     for _ in range(times):
+        wait_for(lambda: bool(field.working()), "a worker at work")
         field.make_busy(BACKLOG)
         time.sleep(world.choice.uniform(0.0, 0.1))
-        os.kill(world.choice.choice(field.workers()), signal.SIGKILL)
+        os.kill(world.choice.choice(field.working()), signal.SIGKILL)
         tally.faults += 1
-    world.settle(field, tally)
+    yield field
 
 
-def freeze(world: World, tally: Tally, times: int) -> None:
+def freeze(world: World, tally: Tally, times: int) -> Iterator[Field]:
     """SIGSTOP two workers until what they have was given to others, then SIGCONT."""
     field = world.field()
     for _ in range(times):
+        wait_for(lambda: len(field.working()) > 1, "workers at work")
         field.make_busy(BACKLOG)
         time.sleep(world.choice.uniform(0.0, 0.1))
-        frozen = world.choice.sample(field.workers(), 2)
+        frozen = world.choice.sample(field.working(), 2)
         before = world.cloud.counts["redelivered"]
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
@@ -41,4 +44,4 @@ def freeze(world: World, tally: Tally, times: int) -> None:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
         tally.faults += 1
-    world.settle(field, tally)
+    yield field

@@ -28,11 +28,11 @@ from shards import Shards
 from sqs import Cloud, Mischief
 from states import open_redis, read_keys
 
-__all__ = ["HOLD_S", "NODE_OPTIONS", "NODE_TIMEOUT_MS", "VISIBILITY_S", "Field", "World"]
+__all__ = ["NODE_OPTIONS", "NODE_TIMEOUT_MS", "Field", "Inject", "World", "bucket_url", "told"]
 
 NODE_TIMEOUT_MS = 1000
 HOLD_S = 2 * NODE_TIMEOUT_MS / 1000
-VISIBILITY_S = 4
+VISIBILITY_S = 3
 NODE_OPTIONS = ("--repl-diskless-sync-delay", "0")
 REST_S = 120.0
 
@@ -40,7 +40,9 @@ SETTINGS = {
     "visibility_s": VISIBILITY_S,
     "hold_s": HOLD_S,
     "canary_s": 0.5,
-    "redis_timeout_s": 2.0,
+    # Longer than a failover takes: who gave up on a paused master would not be there to be told a lie.
+    "redis_timeout_s": 10.0,
+    "file_slots": 4,
     "file_deadline_s": 60.0,
     "restarts": 10_000,
     "log_level": "warning",
@@ -65,6 +67,8 @@ class Field(Fleet):
         self.truth = Truth()
         self.poison: dict[str, str] = {}
         self.spoiled = False
+        # What has to be put in order when the pods have ended.
+        self.undo: list[Callable[[], None]] = []
         self._lock = threading.Lock()
         self._world = world
         self._ended: Counter[str] = Counter()
@@ -113,6 +117,10 @@ class Field(Fleet):
         """Process ids of all workers."""
         return [pid for pod in self.pods for pid in pod.workers()]
 
+    def working(self) -> list[int]:
+        """Those of them that have begun to work."""
+        return [pid for pod in self.pods for pid in pod.working()]
+
     def counts(self) -> Counter[str]:
         """What all pods count now."""
         found: Counter[str] = Counter()
@@ -158,6 +166,18 @@ class Field(Fleet):
                 found |= {(key, entry) for entry in HostRecord.decode(unpack_value(value, key)).entries}
         return found
 
+    def settle(self, tally: Tally) -> None:
+        """Wait until all is at rest and well, and judge."""
+        self._world.shards.heal()
+        self.wait_for_rest()
+        # Only now: what was deleted under it is to be gone, too.
+        self.cloud.mischief = Mischief()
+        verdict = judge(self.read(), self.truth.payloads(), self.settings.namespace, self.dead.letters(), self.poison)
+        tally.lost += verdict.lost
+        tally.doubled += verdict.doubled
+        tally.wrong += verdict.wrong
+        self.spoiled = bool(verdict.wrong)
+
     def stop(self) -> list[str]:
         """End the pods; what was wrong with that."""
         # What was stopped cannot be ended in order.
@@ -200,6 +220,8 @@ class World:
         # What a scenario with a mutant asks for besides its own settings.
         self.variant: tuple[str, dict[str, Any]] = ("", {})
         self.total: Counter[str] = Counter()
+        # Proxies before the nodes, while there are any (`chaos.network`).
+        self.net: Any = None
         self._field: Field | None = None
         self._key: object = None
         with ExitStack() as stack:
@@ -236,19 +258,6 @@ class World:
         if self._field is not None:
             self._field.spoiled = True
 
-    def settle(self, field: Field, tally: Tally) -> None:
-        """Wait until all is at rest and well, and judge."""
-        self.cloud.mischief = Mischief()
-        self.shards.heal()
-        field.wait_for_rest()
-        verdict = judge(
-            field.read(), field.truth.payloads(), field.settings.namespace, field.dead.letters(), field.poison
-        )
-        tally.lost += verdict.lost
-        tally.doubled += verdict.doubled
-        tally.wrong += verdict.wrong
-        field.spoiled = bool(verdict.wrong)
-
     def end_field(self) -> None:
         """End the pods of the field in use."""
         field = self._field
@@ -257,7 +266,10 @@ class World:
         self.total = self.counts()
         self._field = None
         # What ends badly after something was wrong is a part of that.
-        if (faults := field.stop()) and not field.spoiled:
+        faults = field.stop()
+        for undo in field.undo:
+            undo()
+        if faults and not field.spoiled:
             raise RuntimeError("\n".join(faults))
 
     def close(self) -> None:
@@ -266,6 +278,10 @@ class World:
             self.end_field()
         finally:
             self._stack.close()
+
+
+Inject = Callable[[World, Tally, int], Iterator[Field]]
+"""Injects a fault so many times; gives its field each time that all is to come to rest and be judged."""
 
 
 def bucket_url() -> str:

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from chaos.plan import SCENARIOS
-from chaos.scenario import Mutant, Scenario, run
+from chaos.scenario import Mutant, Scenario, run, run_together
+from chaos.tally import Tally, print_table
 from chaos.world import World
 from fastfold.errors import FastfoldError
 from otrf import real_files
@@ -35,14 +36,22 @@ def world() -> Iterator[World]:
         yield world
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def _assert_well(*tallies: Tally) -> None:
+    print_table(tallies)
+    assert [tally.wrong for tally in tallies if tally.wrong] == []
+    assert [tally.name for tally in tallies if not tally.faults] == []
+
+
+@pytest.mark.parametrize("scenario", [one for one in SCENARIOS if not one.together], ids=lambda scenario: scenario.name)
 def test_nothing_is_lost_and_nothing_counted_twice(world: World, scenario: Scenario) -> None:
     if why := scenario.obstacle():
         pytest.skip(why)
-    tally = run(scenario, world, scenario.short)
-    print(tally)
-    assert tally.wrong == []
-    assert tally.faults > 0
+    _assert_well(run(scenario, world, scenario.short))
+
+
+@pytest.mark.parametrize("name", sorted({scenario.together for scenario in SCENARIOS} - {""}))
+def test_nothing_is_lost_with_several_faults_at_once(world: World, name: str) -> None:
+    _assert_well(*run_together([one for one in SCENARIOS if one.together == name], world))
 
 
 @pytest.mark.parametrize(
@@ -50,5 +59,5 @@ def test_nothing_is_lost_and_nothing_counted_twice(world: World, scenario: Scena
 )
 def test_a_fault_of_the_program_is_seen(world: World, scenario: Scenario, mutant: Mutant) -> None:
     tally = run(scenario, world, mutant.most, mutant)
-    print(tally)
+    print_table([tally])
     assert getattr(tally, mutant.effect) > 0
