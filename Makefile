@@ -8,6 +8,7 @@
 #   REPLAY=build/fuzz/x.json make fuzz    what the fuzz wrote down, once more
 #   SEEDS=1000000 make simulate      so many seeds on all cores; FIRST=n begins with another one
 #   SEED=4711 make simulate          this one, step by step
+#   SCALE=0.1 ONLY=master make chaos    a tenth of the faults of each scenario that has "master" in its name
 
 PYTHON ?= python3
 CC ?= cc
@@ -21,6 +22,8 @@ REPLAY ?=
 SEEDS ?= 100000
 FIRST ?= 0
 SEED ?=
+SCALE ?= 1
+ONLY ?=
 
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
@@ -38,7 +41,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-rules \
-	bench-compare bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
+	bench-compare bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate chaos wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +69,9 @@ test: build ## all tests, with real servers
 
 simulate: build ## the commit protocol in simulated worlds: SEEDS of them on all cores, or just SEED
 	PYTHONPATH=tests $(PY) -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FIRST))
+
+chaos: build ## real faults on a real cluster, S3 and SQS; writes build/chaos.json
+	PYTHONPATH=tests $(PY) -m chaos --scale $(SCALE) --only "$(ONLY)" $(if $(SEED),--seed $(SEED))
 
 lint: $(INSTALLED) ## ruff, cython-lint, codespell, and the C headers with all warnings
 	$(PY) -m ruff check .

@@ -7,8 +7,10 @@ Commands are passed one at a time, each with its reply before the next, so that 
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,10 +22,15 @@ PASS = "pass"
 CUT = "cut before the command reaches the server"
 LOSE = "lose its reply: the server has carried it out"
 STALL = "keep the command until the client has given up, and only then pass it on"
+HANG = "pass nothing any more, and close nothing: a connection that is half open"
+DELAY = "pass the command on later"
+SLOW = "pass its reply in small pieces"
 
 Command = tuple[bytes, ...]
 Policy = Callable[[Command], str]
 _IO_TIMEOUT_S = 30.0
+_DELAY_S = 0.3
+_PIECES = 20
 
 
 class Proxy:
@@ -34,7 +41,7 @@ class Proxy:
     port : int
         Of the server.
     policy : callable
-        Told each command before it is passed on; answers `PASS`, `CUT`, `LOSE` or `STALL`.  It is called by
+        Told each command before it is passed on; answers one of the constants above.  It is called by
         one thread at a time, and may itself do something meanwhile.
     given_up : callable, optional
         Called when the client has left a stalled command, before that is passed on.
@@ -107,22 +114,55 @@ class Proxy:
                     if fate == STALL:
                         self._stall(command, client, server, replies)
                         return
+                    if fate == HANG:
+                        _swallow(client)
+                        return
+                    if fate == DELAY:
+                        time.sleep(_DELAY_S)
                     server.sendall(hiredis.pack_command(command))
+                    if command[0].upper() == b"PSYNC":
+                        # A replica: from here on it is a stream, and no business of ours.
+                        _tunnel(client, server)
+                        return
                     _, raw = _next(replies, server)
                     if fate == LOSE:
                         return
-                    client.sendall(raw)
+                    _send(client, raw, _PIECES if fate == SLOW else 1)
             except OSError:
                 return  # either side has gone
 
     def _stall(self, command: Command, client: socket.socket, server: socket.socket, replies: hiredis.Reader) -> None:
-        with contextlib.suppress(OSError):
-            while client.recv(65536):
-                continue
+        _swallow(client)
         with self._lock:
             self._given_up()
             server.sendall(hiredis.pack_command(command))
             self._passed(_next(replies, server)[0])
+
+
+def _swallow(client: socket.socket) -> None:
+    """Wait until the client has left."""
+    with contextlib.suppress(OSError):
+        while client.recv(65536):
+            continue
+
+
+def _send(client: socket.socket, raw: bytes, pieces: int) -> None:
+    size = len(raw) // pieces + 1
+    for start in range(0, len(raw), size):
+        client.sendall(raw[start : start + size])
+        if pieces > 1:
+            time.sleep(_DELAY_S / pieces)
+
+
+def _tunnel(client: socket.socket, server: socket.socket) -> None:
+    other = {client: server, server: client}
+    while True:
+        ready, _, _ = select.select([client, server], [], [])
+        for source in ready:
+            data = source.recv(65536)
+            if not data:
+                return
+            other[source].sendall(data)
 
 
 def _next(reader: hiredis.Reader, source: socket.socket) -> tuple[Any, bytes]:

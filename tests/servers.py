@@ -11,8 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import redis
 
@@ -20,7 +21,7 @@ from fastfold.errors import Unavailable
 from fastfold.local import HOST, find_redis
 from tls import Tls
 
-__all__ = ["RedisCluster", "RedisServer", "wait_for"]
+__all__ = ["Place", "RedisCluster", "RedisServer", "die_with_parent", "wait_for"]
 
 # A cluster bus listens at the port + 10000, which must stay below the ports given to clients (32768 on Linux).
 PORTS = range(15000, 22000)
@@ -51,11 +52,20 @@ def _is_free(port: int) -> bool:
     return True
 
 
+class Place(NamedTuple):
+    """Where a node runs: its address, further ones it listens on, and the command that begins its own."""
+
+    host: str = HOST
+    also: tuple[str, ...] = ()
+    prefix: tuple[str, ...] = ()
+
+
 class _Process:
     """A redis-server that keeps nothing, from its start until `stop`; it ends when the test run does."""
 
-    def __init__(self, *options: str, tls: Tls | None = None) -> None:
+    def __init__(self, *options: str, tls: Tls | None = None, place: Place | None = None) -> None:
         program = str(Path(find_redis()).absolute())
+        self.place = place or Place()
         for _ in range(50):
             self.port = random.choice(PORTS)
             self.tls_port = self.port + 1 if tls is not None else 0
@@ -65,24 +75,30 @@ class _Process:
             if tls is not None:
                 options = (*options, "--tls-port", str(self.tls_port), *tls.options())
             self._folder = tempfile.TemporaryDirectory(prefix="fastfold-redis-")
-            self._process = subprocess.Popen(
-                [program, "--port", str(self.port), "--bind", HOST, "--save", "", "--appendonly", "no", *options],
-                cwd=self._folder.name,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                # Ctrl-C at the terminal is for pytest, which ends us in order.
-                start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one call into libc, found beforehand
-            )
-            if self._wait():
+            bound = ["--port", str(self.port), "--bind", self.place.host, *self.place.also]
+            self._command = [*self.place.prefix, program, *bound, "--save", "", "--appendonly", "no", *options]
+            if self.start():
                 return
             # The port has been taken meanwhile: then another is tried.
             self.stop()
         raise Unavailable("redis-server", "could not be started on any of 50 ports")
 
+    def start(self) -> bool:
+        """Start it, with nothing but what it knows of its cluster; whether it answers."""
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=self._folder.name,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            # Ctrl-C at the terminal is for pytest, which ends us in order.
+            start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into libc, found beforehand
+        )
+        return self._wait()
+
     def _wait(self) -> bool:
         end = time.monotonic() + WAIT_S
-        with redis.Redis(HOST, self.port, socket_timeout=5.0) as client:
+        with redis.Redis(self.place.host, self.port, socket_timeout=5.0) as client:
             while self._process.poll() is None and time.monotonic() < end:
                 with contextlib.suppress(redis.ConnectionError, redis.TimeoutError):
                     # Another server may have been quicker to take the port.
@@ -90,18 +106,27 @@ class _Process:
                 time.sleep(0.02)
         return False
 
+    @property
+    def alive(self) -> bool:
+        """Whether it has not ended; one that is stopped is alive."""
+        return self._process.poll() is None
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)
 
-    def stop(self) -> None:
-        """End it; a second time does nothing."""
+    def kill(self) -> None:
+        """End it at once; `start` starts it again."""
         self._process.kill()
         self._process.wait()
+
+    def stop(self) -> None:
+        """End it; a second time does nothing."""
+        self.kill()
         self._folder.cleanup()
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     # A test run that is killed, or ended by its own time limit, runs no clean-up.
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -131,38 +156,60 @@ class RedisServer:
 
 
 class RedisCluster:
-    """Three masters and three replicas on loopback; with `tls` the nodes speak TLS, also with each other."""
+    """Three masters and three replicas; with `tls` the nodes speak TLS, also with each other.
 
-    def __init__(self, tls: Tls | None = None) -> None:
-        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)]
+    Parameters
+    ----------
+    tls : Tls, optional
+    node_timeout_ms : int
+    more : sequence of str
+        Further options of every node.
+    places : sequence of Place, optional
+        Of the nodes, masters first; all on loopback unless given.
+    """
+
+    def __init__(
+        self,
+        tls: Tls | None = None,
+        *,
+        node_timeout_ms: int = NODE_TIMEOUT_MS,
+        more: Sequence[str] = (),
+        places: Sequence[Place] = (Place(),) * (2 * MASTERS),
+    ) -> None:
+        options = ["--cluster-enabled", "yes", "--cluster-node-timeout", str(node_timeout_ms), *more]
         if tls is not None:
             options += ["--tls-cluster", "yes", "--tls-replication", "yes"]
         self._servers: list[_Process] = []
         try:
-            for _ in range(2 * MASTERS):
-                self._servers.append(_Process(*options, tls=tls))
+            for place in places:
+                self._servers.append(_Process(*options, tls=tls, place=place))
             self.ports = [server.port for server in self._servers]
             self._meet_ports = [server.tls_port or server.port for server in self._servers]
             self._form()
         except BaseException:
             self.stop()
             raise
-        self.url = f"{'redis' if tls is None else 'rediss'}://{HOST}:{self._meet_ports[0]}"
+        scheme, host = ("redis" if tls is None else "rediss"), self._servers[0].place.host
+        self.url = f"{scheme}://{host}:{self._meet_ports[0]}"
 
-    def node(self, port: int) -> redis.Redis:
+    def server(self, port: int) -> _Process:
+        """The process of a port."""
+        return next(server for server in self._servers if server.port == port)
+
+    def node(self, port: int, **more: Any) -> redis.Redis:
         """A client of one node; the caller closes it."""
-        return redis.Redis(HOST, port)
+        return redis.Redis(self.server(port).place.host, port, **more)
 
     def signal(self, port: int, number: int) -> None:
         """Send a signal to the node of a port."""
-        next(server for server in self._servers if server.port == port).signal(number)
+        self.server(port).signal(number)
 
     def _form(self) -> None:
         nodes = [self.node(port) for port in self.ports]
         try:
             for number, node in enumerate(nodes):
                 node.execute_command("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-                nodes[0].execute_command("CLUSTER", "MEET", HOST, self._meet_ports[number])
+                nodes[0].execute_command("CLUSTER", "MEET", self._servers[number].place.host, self._meet_ports[number])
             bounds = [SLOTS * part // MASTERS for part in range(MASTERS + 1)]
             for number in range(MASTERS):
                 nodes[number].execute_command("CLUSTER", "ADDSLOTS", *range(bounds[number], bounds[number + 1]))

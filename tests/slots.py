@@ -8,7 +8,7 @@ from typing import Any
 from fastfold.local import HOST
 from fastfold.resp import Connector, Node, RedisAddress
 from fastfold.topology import Nodes
-from servers import MASTERS, RedisCluster, wait_for
+from servers import wait_for
 
 __all__ = ["Slots"]
 
@@ -16,9 +16,9 @@ __all__ = ["Slots"]
 class Slots:
     """Which master serves a slot, as the first one knows; and giving it to another."""
 
-    def __init__(self, cluster: RedisCluster, masters: list[Any]) -> None:
+    def __init__(self, masters: list[Any]) -> None:
         self._masters = masters
-        self._ports = cluster.ports[:MASTERS]
+        self._ports = [master.connection_pool.connection_kwargs["port"] for master in masters]
 
     def owner(self, slot: int) -> Any:
         """The master that serves a slot, as the first one knows."""

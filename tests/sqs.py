@@ -21,17 +21,15 @@ import uuid
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 import boto3
 from botocore.config import Config
 
+import s3
 from aws import CREDENTIALS, REGION
-
-ACCOUNT = "123456789012"
+from s3 import ACCOUNT
 
 
 @dataclass
@@ -115,11 +113,19 @@ class AdverseQueue:
             self._lock.notify()
         return message.id
 
-    def bodies(self) -> list[str]:
-        """Bodies of all messages that are on the queue, hidden or not, in order."""
+    def letters(self) -> list[tuple[str, dict[str, str]]]:
+        """Body and attributes of all messages that are on the queue, hidden or not, in order of bodies."""
         with self._lock:
             hidden = [m for until, _, m in self._hidden if not m.deleted and m.hidden_until == until]
-            return sorted({id(m): m.body for m in [*self._ready, *hidden] if not m.deleted}.values())
+            found = {id(m): m for m in [*self._ready, *hidden] if not m.deleted}.values()
+            return sorted(
+                ((m.body, {name: value["StringValue"] for name, value in m.attributes.items()}) for m in found),
+                key=lambda letter: letter[0],
+            )
+
+    def bodies(self) -> list[str]:
+        """Bodies of the same."""
+        return [body for body, _ in self.letters()]
 
     def visible(self) -> int:
         """Messages that could be received now."""
@@ -198,6 +204,7 @@ class AdverseQueue:
                 self._server.counts["redriven"] += 1
                 self.dead.put(message.body, message.attributes, source=self.arn)
                 continue
+            self._server.counts["redelivered"] += message.receives > 0
             message.receives += 1
             message.receipt = str(uuid.uuid4())
             self._receipts[message.receipt] = message
@@ -247,32 +254,19 @@ class _Http(ThreadingHTTPServer):
         return
 
 
-@dataclass
-class Object:
-    """An object of S3, and how long its first byte takes."""
-
-    body: bytes
-    modified: float
-    delay_s: float = 0.0
-
-    @property
-    def etag(self) -> str:
-        return hashlib.md5(self.body).hexdigest()
-
-
 class Cloud:
     """The server, with queues and objects; of use as a context."""
 
-    def __init__(self, seed: int = 1) -> None:
+    def __init__(self, seed: int = 1, listen: str = "127.0.0.1") -> None:
         self.random = random.Random(seed)
         self.mischief = Mischief()
         self.counts: Counter[str] = Counter()
-        self.objects: dict[tuple[str, str], Object] = {}
+        self.objects: dict[tuple[str, str], s3.Object] = {}
         self.closing = False
         self._queues: dict[str, AdverseQueue] = {}
         self._lock = threading.Lock()
-        self._http = _Http(("127.0.0.1", 0), _handler(self))
-        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+        self._http = _Http((listen, 0), _handler(self))
+        self.url = f"http://{listen}:{self._http.server_address[1]}"
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
@@ -293,7 +287,7 @@ class Cloud:
 
     def put(self, bucket: str, key: str, body: bytes, *, age_s: float = 0.0, delay_s: float = 0.0) -> str:
         """Put an object that is so old; its ETag."""
-        made = Object(body, time.time() - age_s, delay_s)
+        made = s3.Object(body, time.time() - age_s, delay_s)
         self.objects[bucket, key] = made
         return made.etag
 
@@ -344,21 +338,6 @@ class Cloud:
                 return {"Attributes": queue.attributes()}
         raise _Error("InvalidAction")
 
-    def get(self, path: str, headers: Any) -> tuple[int, dict[str, str], bytes]:
-        """The answer of S3 to GetObject."""
-        parts = urlsplit(path)
-        bucket, _, key = parts.path[1:].partition("/")
-        found = self.objects.get((bucket, unquote(key)))
-        if headers.get("x-amz-expected-bucket-owner", ACCOUNT) != ACCOUNT:
-            return _s3_error(403, "AccessDenied")
-        if found is None or parse_qs(parts.query).get("versionId", ["null"]) != ["null"]:
-            return _s3_error(404, "NoSuchKey")
-        if headers.get("If-Match", found.etag).strip('"') != found.etag:
-            return _s3_error(412, "PreconditionFailed")
-        time.sleep(found.delay_s)
-        facts = {"ETag": f'"{found.etag}"', "Last-Modified": formatdate(found.modified, usegmt=True)}
-        return 200, facts, found.body
-
     def _named(self, url: str) -> AdverseQueue:
         if url not in self._queues:
             raise _Error("QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue")
@@ -400,10 +379,6 @@ def _md5(entry: dict[str, Any]) -> str:
     return hashlib.md5(entry["MessageBody"].encode()).hexdigest()
 
 
-def _s3_error(status: int, code: str) -> tuple[int, dict[str, str], bytes]:
-    return status, {"Content-Type": "application/xml"}, f"<Error><Code>{code}</Code></Error>".encode()
-
-
 def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -416,26 +391,32 @@ def _handler(cloud: Cloud) -> type[BaseHTTPRequestHandler]:
             action = self.headers["X-Amz-Target"].removeprefix("AmazonSQS.")
             facts = {"Content-Type": "application/x-amz-json-1.0", "x-amzn-RequestId": str(uuid.uuid4())}
             try:
-                answer, status = cloud.answer(action, json.loads(body)), 200
+                told, status = cloud.answer(action, json.loads(body)), 200
             except _Lost:
                 self.close_connection = True
                 return
             except _Error as error:
-                answer, status = {"__type": f"com.amazonaws.sqs#{error.code}", "message": error.code}, 400
+                told, status = {"__type": f"com.amazonaws.sqs#{error.code}", "message": error.code}, 400
                 facts["x-amzn-query-error"] = f"{error.query_code};Sender"
-            self._write(status, facts, json.dumps(answer).encode())
+            self._write(s3.Answer(status, facts, json.dumps(told).encode()))
 
         def do_GET(self) -> None:
             cloud.counts["GetObject"] += 1
-            self._write(*cloud.get(self.path, self.headers))
+            self._write(s3.answer(cloud.objects, self.path, self.headers))
 
-        def _write(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        def _write(self, answer: s3.Answer) -> None:
+            self.send_response(answer.status)
+            for name, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(body)
+            sent = answer.body[: len(answer.body) - answer.lacking]
+            size = len(sent) // answer.pieces + 1
+            for start in range(0, len(sent), size):
+                time.sleep(answer.pause_s)
+                self.wfile.write(sent[start : start + size])
+                self.wfile.flush()
             self.wfile.flush()
+            self.close_connection = self.close_connection or answer.lacking > 0
 
         def log_message(self, *args: Any) -> None:
             return

@@ -27,8 +27,12 @@ def open_redis(url: str) -> Any:
 
 def read_keys(client: Any, namespace: str) -> dict[bytes, bytes]:
     """Every key of a namespace with its value, but for those of canaries."""
-    keys = list(client.scan_iter(match=f"{namespace}*", count=1000))
-    return {key: client.get(key) for key in keys if not key.startswith(canary_prefix(namespace.encode()))}
+    found = client.scan_iter(match=f"{namespace}*", count=1000)
+    keys = [key for key in found if not key.startswith(canary_prefix(namespace.encode()))]
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.get(key)
+        return dict(zip(keys, pipe.execute(), strict=True))
 
 
 def assert_states(found: dict[bytes, bytes], expected: dict[Identity, bytes], namespace: str) -> None:

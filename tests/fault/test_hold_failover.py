@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from typing import Any
 
 import pytest
 import redis
@@ -15,6 +14,7 @@ from committing import NEVER, a_batch, a_committer, count_of, deltas, state_key
 from fastfold.local import HOST
 from fastfold.store import host_key, key_slot
 from servers import MASTERS, NODE_TIMEOUT_MS, RedisCluster, wait_for
+from shards import Shard, Shards, info
 
 pytestmark = pytest.mark.servers
 
@@ -36,34 +36,12 @@ def stack() -> Iterator[ExitStack]:
         yield stack
 
 
-class Loss:
-    """The first master, its replica, and the way to lose what is acknowledged."""
-
-    def __init__(self, cluster: RedisCluster) -> None:
-        self._cluster = cluster
-        self.master, self.replica = cluster.ports[0], cluster.ports[MASTERS]
-        with cluster.node(self.master) as node:
-            wait_for(lambda: len(node.execute_command("CLUSTER", "SLOTS")[0]) > 3, "a replica that is known")
-            wait_for(lambda: int(node.info("replication")["connected_slaves"]) == 1, "a replica that follows")
-
-    def cut_replication(self) -> None:
-        """What the master acknowledges from now on, nobody else has."""
-        self._cluster.signal(self.replica, signal.SIGSTOP)
-        with self._cluster.node(self.master) as node:
-            node.execute_command("CLIENT", "KILL", "TYPE", "replica")
-
-    def fail_over(self) -> None:
-        """The master dies, and the replica takes its place."""
-        self._cluster.signal(self.master, signal.SIGKILL)
-        self._cluster.signal(self.replica, signal.SIGCONT)
-        with self._cluster.node(self.replica) as node:
-            wait_for(lambda: node.info("replication")["role"] == "master", "a failover")
-            wait_for(lambda: b"cluster_state:ok" in raw_info(node), "a cluster that is ok")
-
-
-def raw_info(node: Any) -> bytes:
-    info = node.execute_command("CLUSTER", "INFO")
-    return info if isinstance(info, bytes) else "\n".join(f"{name}:{value}" for name, value in info.items()).encode()
+@pytest.fixture
+def shards(cluster: RedisCluster) -> Shards:
+    """Its shards, each with a replica that follows."""
+    shards = Shards(cluster)
+    shards.heal()
+    return shards
 
 
 def counts(cluster: RedisCluster) -> dict[str, int]:
@@ -82,21 +60,21 @@ def of_first_master(cluster: RedisCluster) -> set[str]:
 
 
 def test_acknowledged_commits_that_a_failover_loses_are_seen_and_applied_again(
-    cluster: RedisCluster, stack: ExitStack
+    cluster: RedisCluster, shards: Shards, stack: ExitStack
 ) -> None:
-    loss = Loss(cluster)
+    first_shard = Shard(cluster.ports[0], cluster.ports[MASTERS])
     committer = a_committer(url=cluster.url, hold_s=HOLD_S)
     stack.callback(committer.close)
     at_risk = of_first_master(cluster)
     assert 0 < len(at_risk) < len(HOSTS)
     before = committer.commit([deltas(host, "p") for host in HOSTS], a_batch(1), NEVER)
     time.sleep(0.5)
-    loss.cut_replication()
+    shards.cut_replication(first_shard)
     lost = committer.commit([deltas(host, "p") for host in HOSTS], a_batch(2), NEVER)
     elsewhere = [deltas(host, "p") for host in HOSTS if host not in at_risk]
     kept = committer.commit(elsewhere, a_batch(3), NEVER)
     assert committer.verify([before.traces, lost.traces, kept.traces]) == [True] * 3, "the loss is still to come"
-    loss.fail_over()
+    shards.take_over(first_shard)
     found = counts(cluster)
     assert {host for host, count in found.items() if count == 1} == at_risk, "nothing was lost: the test is void"
 
@@ -109,16 +87,15 @@ def test_acknowledged_commits_that_a_failover_loses_are_seen_and_applied_again(
 
 
 def test_a_failover_in_order_ends_at_the_new_master_and_begins_the_hold_anew(
-    cluster: RedisCluster, stack: ExitStack
+    cluster: RedisCluster, shards: Shards, stack: ExitStack
 ) -> None:
-    Loss(cluster)
     committer = a_committer(url=cluster.url, hold_s=HOLD_S)
     stack.callback(committer.close)
     everything = [deltas(host, "p") for host in HOSTS]
     first = committer.commit(everything, a_batch(1), NEVER)
-    with cluster.node(cluster.ports[MASTERS]) as replica:
+    with cluster.node(cluster.ports[MASTERS]) as replica, cluster.node(cluster.ports[0]) as master:
         replica.execute_command("CLUSTER", "FAILOVER")
-        wait_for(lambda: replica.info("replication")["role"] == "master", "a failover")
+        wait_for(lambda: master.info("replication")["role"] == "slave", "a failover that the old master knows of")
     assert committer.verify([first.traces]) == [False], "the old master no longer serves its slots"
     second = committer.commit(everything, a_batch(2), NEVER)
     assert second.hosts == len(HOSTS)
@@ -130,15 +107,14 @@ def test_a_failover_in_order_ends_at_the_new_master_and_begins_the_hold_anew(
 
 
 def test_a_master_that_is_killed_resets_then_the_cluster_is_down_then_all_is_applied(
-    cluster: RedisCluster, stack: ExitStack
+    cluster: RedisCluster, shards: Shards, stack: ExitStack
 ) -> None:
-    Loss(cluster)
     seen: set[str] = set()
 
     def sleep(seconds: float) -> None:
         time.sleep(max(seconds, 0.02))
         with suppress(redis.RedisError), redis.Redis(HOST, cluster.ports[1]) as other:
-            seen.add("down" if b"cluster_state:fail" in raw_info(other) else "ok")
+            seen.add("down" if b"cluster_state:fail" in info(other) else "ok")
 
     committer = a_committer(url=cluster.url, hold_s=HOLD_S, sleep=sleep)
     stack.callback(committer.close)

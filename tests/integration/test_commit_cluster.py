@@ -50,7 +50,7 @@ def counts_of(masters: list[Any]) -> dict[bytes, int]:
 
 @pytest.fixture
 def slots(redis_cluster: RedisCluster, masters: list[Any]) -> Slots:
-    return Slots(redis_cluster, masters)
+    return Slots(masters)
 
 
 MOVING = "moving"

@@ -57,7 +57,7 @@ def masters(redis_cluster: RedisCluster) -> Iterator[list[Any]]:
 
 @pytest.fixture
 def slots(redis_cluster: RedisCluster, masters: list[Any]) -> Slots:
-    return Slots(redis_cluster, masters)
+    return Slots(masters)
 
 
 @pytest.fixture
