@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from random import Random
 
+from fastfold.rule_types import Rule
 from simulation.aws import AwsFaults
 from simulation.redis_node import NetworkFaults
+from simulation.rules import draw_rules, told
+from simulation.sinks import SinkFaults
 
 __all__ = ["HOUR_MS", "START_MS", "File", "Scenario", "draw"]
 
@@ -21,6 +24,9 @@ HOUR_MS = 3_600_000
 
 HOSTS = ("ant", "bee", "cat", "dog")
 PROCESSES = ("p0", "p1", "p2", "p3")
+
+WITH_RULES = 0.25
+"""Share of the seeds in which something is detected."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,13 @@ class Scenario:
         Of workers.
     failovers, moves : int
         Of masters; of slots, key by key while they are in use.
+    rules : tuple of Rule
+        Without any, nothing is detected and there are no sinks.
+    sinks : SinkFaults
+    patience_s : int
+        How long a sink may take nothing.
+    second_sink : bool
+        Whether there is one more, for some of the alerts.
     """
 
     seed: int
@@ -113,13 +126,20 @@ class Scenario:
     moves: int = 0
     network: NetworkFaults = field(default_factory=NetworkFaults)
     aws: AwsFaults = field(default_factory=AwsFaults)
+    rules: tuple[Rule, ...] = ()
+    sinks: SinkFaults = field(default_factory=SinkFaults)
+    patience_s: int = 15
+    second_sink: bool = False
 
     def told(self) -> str:
         """The scenario in a few lines."""
-        plain = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in ("files", "messages")]
+        plain = [
+            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in ("files", "messages", "rules")
+        ]
         lines = [", ".join(plain)]
         lines += [f"  {file}" for file in self.files]
         lines += [f"  message at {at:.2f}: files {numbers}, SNS {sns}" for at, numbers, sns in self.messages]
+        lines += [f"  {told(rule)}" for rule in self.rules]
         return "\n".join(lines)
 
 
@@ -182,7 +202,23 @@ def draw(seed: int) -> Scenario:
     aws.s3_cut = between(0, 0.3) if chance(0.1) else 0.0
     aws.s3_slow = between(0, 0.3) if chance(0.1) else 0.0
     scenario.shuffled = chance(0.3)
+    _draw_detection(scenario)
     return scenario
+
+
+def _draw_detection(scenario: Scenario) -> None:
+    """Rules and sinks, for some of the seeds; apart, so that the rest of a scenario is as it was without."""
+    random = Random(f"rules {scenario.seed}")
+    if random.random() >= WITH_RULES:
+        return
+    chance, sinks = _Draws(random).chance, scenario.sinks
+    scenario.rules = draw_rules(random, len(scenario.files))
+    scenario.patience_s = random.choice((2, 15))
+    scenario.second_sink = chance(0.3)
+    sinks.latency_s = random.choice((0.001, 0.05, 1.0))
+    sinks.lost = random.uniform(0, 0.5) if chance(0.4) else 0.0
+    sinks.slow = random.uniform(0, 0.3) if chance(0.2) else 0.0
+    sinks.refused = random.uniform(0, 0.3) if chance(0.2) else 0.0
 
 
 class _Draws:
