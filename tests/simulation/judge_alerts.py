@@ -1,6 +1,7 @@
 """What must hold of alerts when a world has come to rest.
 
-* Every alert of the reference, over all that the states hold, was delivered to each sink that it is for.
+* Every alert of the reference, over all that the states hold, was delivered to each sink that it is for; but not where
+  a file had a part in it that was replaced while it was in work, for it cannot be read again.
 * None was delivered that the reference does not have.
 * All copies of an alert have the id of the reference; an id names one rule, host and process.
 * The detection record of a host holds the marks of what the states hold, and no others.
@@ -78,13 +79,15 @@ class AlertJudge:
 
     def _host(self, host: str) -> Iterator[str]:
         """Judge the record of a host; returns what is due."""
-        rules, held, ever = self._scenario.rules, set(), set()
+        rules, held, ever, gone = self._scenario.rules, set(), set(), set()
         newest_ns, whole, living = 0, True, True
         record_key = host_key("", host)
         for file in self._counted:
             for processes in (processes for named, processes in file.parts if named == host):
                 marks = marks_of(rules, host, processes, file.number).marks
                 ever.update(marks)
+                if file.fault == "replaced" and not self._scenario.versions:
+                    gone.update(marks)
                 for process in processes:
                     key = process_key(record_key, process)
                     living = living and key not in self._held.expired
@@ -95,10 +98,10 @@ class AlertJudge:
                         whole = False
         key = detection_key(record_key)
         if key in self._held.expired:
-            return Due({}, alerts_due(rules, host, (), ever, newest_ns, whole=False).may)
+            return Due({}, alerts_due(rules, host, (), ever, gone, newest_ns, whole=False).may)
         if living:
             yield from self._record(host, key, held)
-        return alerts_due(rules, host, held, ever, newest_ns, whole=whole and living)
+        return alerts_due(rules, host, held, ever, gone, newest_ns, whole=whole and living)
 
     def _record(self, host: str, key: bytes, held: set[Mark]) -> Iterator[str]:
         value = self._held.values.get(key)

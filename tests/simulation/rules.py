@@ -132,7 +132,14 @@ class Due:
 
 
 def alerts_due(
-    rules: Sequence[Rule], host: str, held: Iterable[Mark], ever: Iterable[Mark], newest_ns: int, *, whole: bool
+    rules: Sequence[Rule],
+    host: str,
+    held: Iterable[Mark],
+    ever: Iterable[Mark],
+    gone: Iterable[Mark],
+    newest_ns: int,
+    *,
+    whole: bool,
 ) -> Due:
     """What the reference says of one host.
 
@@ -144,13 +151,17 @@ def alerts_due(
         Of all that the states hold.
     ever : iterable of Mark
         Of all that they may have held at a time: a failover takes no alert back.
+    gone : iterable of Mark
+        Of files that cannot be read again: where one may have completed a match, nothing must be.
     newest_ns : int
         Time of the newest event that the states hold.
     whole : bool
         Whether the states hold all files of the host.  Otherwise nothing must be of a rule with `unless`: what it asks
         not to be there may have been there.
     """
-    must = _reference([rule for rule in rules if whole or rule.unless is None], host, held, newest_ns)
+    closed = {(mark.rule, mark.scope) for mark in gone}
+    sound = [mark for mark in held if (mark.rule, mark.scope) not in closed]
+    must = _reference([rule for rule in rules if whole or rule.unless is None], host, sound, newest_ns)
     # While the span is open, or before the mark that rules it out has come, an alert is as good as one without.
     return Due(must, _reference([replace(rule, unless=None) for rule in rules], host, ever, newest_ns))
 
