@@ -122,10 +122,11 @@ class Pod:
         def connect(node: Node) -> Connection:
             return plant.mutant.connection(lambda: plant.fleet.connect(self.process, node), world)
 
+        def nodes() -> Nodes:
+            return Nodes(address, connect, draw, refresh_s=scenario.topology_refresh_s, clock=clock)
+
         def pipeline() -> Pipeline:
-            committer = Committer(
-                Nodes(address, connect, draw), merge, how, self.meter, random=draw, clock=clock, sleep=sleep
-            )
+            committer = Committer(nodes(), merge, how, self.meter, random=draw, clock=clock, sleep=sleep)
             return Pipeline(
                 queue=queue,
                 keeper=keeper,
@@ -143,7 +144,7 @@ class Pod:
         breaker = Breaker(POLICY, clock=clock, random=draw)
         canary = None
         if scenario.canary_s:
-            bird = Canary(Nodes(address, connect, draw), how.namespace, self.process.name, self.meter, clock=clock)
+            bird = Canary(nodes(), how.namespace, self.process.name, self.meter, clock=clock)
             canary = CanaryThread(bird, scenario.canary_s)
         return Worker(
             queue, keeper, pipeline, scenario.slots, self.meter, breaker, scenario.held_messages, canary, publisher

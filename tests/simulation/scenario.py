@@ -79,6 +79,8 @@ class Scenario:
         Between two beats of the canary; 0 for none.
     failovers_at : tuple of (seconds, how)
         Of the first shard, beside those that are drawn.
+    topology_refresh_s : float
+        How old what a worker knows of the slots may be; 0 for any age.
     versions : bool
         Whether the bucket keeps them.
     shuffled : bool
@@ -115,6 +117,7 @@ class Scenario:
     loss_window_s: float = 0.0
     held_messages: int = 1000
     canary_s: float = 0.0
+    topology_refresh_s: float = 0.0
     versions: bool = False
     shuffled: bool = False
     calm_at: float = 60.0
@@ -203,6 +206,10 @@ def draw(seed: int) -> Scenario:
     aws.s3_slow = between(0, 0.3) if chance(0.1) else 0.0
     scenario.shuffled = chance(0.3)
     _draw_detection(scenario)
+    # Apart as well.
+    later = Random(f"topology {seed}")
+    if later.random() < 0.3:
+        scenario.topology_refresh_s = later.choice((1.0, 10.0, 60.0))
     return scenario
 
 
