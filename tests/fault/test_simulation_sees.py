@@ -33,6 +33,7 @@ EFFECTS = {
     "found applied is not held": LOST,
     "doubtful message forgotten": STUCK,
     "alert told only once": UNTOLD,
+    "forgotten alert not told again": UNTOLD,
     "alert told after the message has ended": UNTOLD,
     "detection record outside the EXEC": UNTOLD,
     "alert named by its batch": "is none of the reference",

@@ -7,19 +7,18 @@ out, because it has no part in the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 
 from fastfold import pipeline
 from fastfold._core import Plan, decode, encode, merge_group
 from fastfold.detecting import BatchMarks
 from fastfold.errors import Reject
-from fastfold.rule_types import Rule
 from fastfold.schema import load_definition
 from fastfold.states import State, Text
 from fastfold.types import KINDS, FoldCounts, HostDeltas, Limits
 from simulation.rules import event_ns, marks_of, of_rules
-from simulation.scenario import File
+from simulation.scenario import File, Scenario
 
 __all__ = ["BUCKET", "Folded", "body_of", "expected", "fold", "kinds_in", "merge", "payload"]
 
@@ -81,25 +80,21 @@ def body_of(file: File) -> bytes:
     return b"poison" if file.fault == "poison" else b"%d" % file.number
 
 
-def fold(
-    files: Iterable[File],
-    order: Callable[[list[HostDeltas]], object] | None = None,
-    rules: tuple[Rule, ...] = (),
-) -> pipeline.Fold:
-    """`fastfold.pipeline.Fold` for these files; `order` puts the hosts of a file into another order."""
-    by_body = {body_of(file): [_deltas(*part, file.number) for part in file.parts] for file in files}
-    parts = {body_of(file): [(*part, file.number) for part in file.parts] for file in files}
+def fold(scenario: Scenario, order: Callable[[list[HostDeltas]], object] | None = None) -> pipeline.Fold:
+    """`fastfold.pipeline.Fold` for a scenario; `order` puts the hosts of a file into another order."""
+    by_body = {body_of(file): file for file in scenario.files}
+    rules = scenario.rules
 
     def fold_one(body: memoryview, name: str) -> pipeline.Folded:
-        found = by_body.get(bytes(body))
-        if found is None or bytes(body) == b"poison":
+        file = by_body.get(bytes(body))
+        if file is None or bytes(body) == b"poison":
             raise Reject("malformed", file=name, line=1)
-        hosts = list(found)
+        hosts = [_deltas(*part, file.number) for part in file.parts]
         if order is not None:
             order(hosts)
         if not rules:
             return pipeline.Folded(Folded(hosts))
-        found_here = [marks_of(rules, *part) for part in parts[bytes(body)]]
-        return pipeline.Folded(Folded(hosts), BatchMarks(of_rules(rules), found_here, name))
+        found = [marks_of(rules, *part, file.number) for part in file.parts]
+        return pipeline.Folded(Folded(hosts), BatchMarks(of_rules(rules, scenario.raised_per_host), found, name))
 
     return fold_one

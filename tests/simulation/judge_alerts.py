@@ -1,7 +1,8 @@
 """What must hold of alerts when a world has come to rest.
 
 * Every alert of the reference, over all that the states hold, was delivered to each sink that it is for; but not where
-  a file had a part in it that was replaced while it was in work, for it cannot be read again.
+  a file had a part in it that was replaced while it was in work, for it cannot be read again, or that came too late for
+  a host that remembers few alerts.
 * None was delivered that the reference does not have.
 * All copies of an alert have the id of the reference; an id names one rule, host and process.
 * The detection record of a host holds the marks of what the states hold, and no others.
@@ -10,7 +11,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fastfold.detection import detection_key, rule_digest
@@ -22,6 +23,10 @@ from simulation.scenario import File, Scenario
 from simulation.sinks import Receiver
 
 __all__ = ["AlertJudge", "Held"]
+
+
+FEW = 10
+"""A host that remembers fewer alerts than that may forget some in a scenario."""
 
 
 @dataclass
@@ -77,7 +82,7 @@ class AlertJudge:
                     yield f"alert {id_} of {_named(owner)} was not delivered to sink {receiver.facts.name}"
             yield from self._delivered(receiver, may)
 
-    def _host(self, host: str) -> Iterator[str]:
+    def _host(self, host: str) -> Generator[str, None, Due]:
         """Judge the record of a host; returns what is due."""
         rules, held, ever, gone = self._scenario.rules, set(), set(), set()
         newest_ns, whole, living = 0, True, True
@@ -97,11 +102,17 @@ class AlertJudge:
                     else:
                         whole = False
         key = detection_key(record_key)
+        due = alerts_due(rules, host, held, ever, gone, newest_ns, whole=whole and living)
         if key in self._held.expired:
-            return Due({}, alerts_due(rules, host, (), ever, gone, newest_ns, whole=False).may)
+            return Due({}, due.may)
         if living:
             yield from self._record(host, key, held)
-        return alerts_due(rules, host, held, ever, gone, newest_ns, whole=whole and living)
+        forgets = self._scenario.raised_per_host < FEW and self._may_be_late(host)
+        return Due({}, due.may) if forgets else due
+
+    def _may_be_late(self, host: str) -> bool:
+        times_ms = [file.modified_ms for file in self._counted if host in {named for named, _ in file.parts}]
+        return max(times_ms) - min(times_ms) > self._scenario.ledger_window_s * 1000
 
     def _record(self, host: str, key: bytes, held: set[Mark]) -> Iterator[str]:
         value = self._held.values.get(key)

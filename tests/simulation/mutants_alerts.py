@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from fastfold import detecting
+from fastfold import detecting, detection_commit
 from fastfold.detection_commit import ChunkDetection
 from fastfold.errors import Undelivered
 from fastfold.pipeline import Pipeline
@@ -36,6 +37,24 @@ class _ToldOnce(_WithAlerts):
 
     def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
         return [(ChunkDetection, "tell_again", lambda *_, **__: None)]
+
+
+class _ToldFromMemory(_WithAlerts):
+    """Tells again only of what the record remembers its batch to have raised.
+
+    Aimed: hosts that remember one alert.
+    """
+
+    def adapt(self, scenario: Scenario) -> None:
+        super().adapt(scenario)
+        scenario.raised_per_host = 1
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        return [(detection_commit, "detect_again", partial(_as_if_late, detection_commit.detect_again))]
+
+
+def _as_if_late(detect_again: Any, *facts: Any, late: bool) -> Any:
+    return detect_again(*facts, late=True)
 
 
 class _ToldLast(_WithAlerts):
@@ -122,6 +141,7 @@ class _IdOfBatch(_WithAlerts):
 
 OF_ALERTS: dict[str, Mutant] = {
     "alert told only once": _ToldOnce(),
+    "forgotten alert not told again": _ToldFromMemory(),
     "alert told after the message has ended": _ToldLast(),
     "detection record outside the EXEC": _RecordApartInAll(),
     "alert named by its batch": _IdOfBatch(),

@@ -13,6 +13,7 @@ from functools import lru_cache
 from random import Random
 
 from fastfold.detecting import DetectionRules
+from fastfold.detection import DetectionLimits
 from fastfold.mark_types import HostMarks, Mark
 from fastfold.marks import Marker, event_digest
 from fastfold.reference_detection import reference_alerts
@@ -83,9 +84,9 @@ def _draw_step(random: Random, name: str, files: int) -> Step:
 
 
 @lru_cache(maxsize=256)
-def of_rules(rules: tuple[Rule, ...]) -> DetectionRules:
+def of_rules(rules: tuple[Rule, ...], raised_per_host: int) -> DetectionRules:
     """The rules as the detection takes them."""
-    return DetectionRules.of(rules)
+    return DetectionRules.of(rules, DetectionLimits(raised_per_host=raised_per_host))
 
 
 @lru_cache(maxsize=256)

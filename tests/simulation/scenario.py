@@ -93,6 +93,8 @@ class Scenario:
         Of masters; of slots, key by key while they are in use.
     rules : tuple of Rule
         Without any, nothing is detected and there are no sinks.
+    raised_per_host : int
+        Alerts that a host remembers to have raised.
     sinks : SinkFaults
     patience_s : int
         How long a sink may take nothing.
@@ -130,6 +132,7 @@ class Scenario:
     network: NetworkFaults = field(default_factory=NetworkFaults)
     aws: AwsFaults = field(default_factory=AwsFaults)
     rules: tuple[Rule, ...] = ()
+    raised_per_host: int = 1024
     sinks: SinkFaults = field(default_factory=SinkFaults)
     patience_s: int = 15
     second_sink: bool = False
@@ -226,6 +229,8 @@ def _draw_detection(scenario: Scenario) -> None:
     sinks.lost = random.uniform(0, 0.5) if chance(0.4) else 0.0
     sinks.slow = random.uniform(0, 0.3) if chance(0.2) else 0.0
     sinks.refused = random.uniform(0, 0.3) if chance(0.2) else 0.0
+    if chance(0.2):
+        scenario.raised_per_host = random.randint(1, 3)
 
 
 class _Draws:
