@@ -14,7 +14,7 @@
     rules       rules over files, what they find in one, and the alerts that must come of it
     sinks       receivers of alerts that fail, hang, refuse, or lose their answers
     judge_alerts  what must hold of alerts then
-    mutants     faults put into the protocol, to see that they are found
+    mutants     faults put into the protocol (mutant, mutants_alerts), to see that they are found
 
 ``python -m simulation --seed N`` replays a seed; the same seed gives the same run, step by step.
 """
