@@ -213,6 +213,8 @@ def draw(seed: int) -> Scenario:
     later = Random(f"topology {seed}")
     if later.random() < 0.3:
         scenario.topology_refresh_s = later.choice((1.0, 10.0, 60.0))
+        # So often over a slow network, a file would never get through in less.
+        scenario.deadline_s = max(scenario.deadline_s, 30.0)
     return scenario
 
 
