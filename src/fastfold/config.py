@@ -270,6 +270,13 @@ class Settings:
         least=0.0,
         most=3600.0,
     )
+    topology_refresh_s: float = _setting(
+        60.0,
+        "redis",
+        "longest time between two looks at which node of a Redis Cluster serves what; 0: only after faults and MOVED",
+        least=0.0,
+        most=3600.0,
+    )
     dictionary: int = _setting(1, "redis", "dictionary that states are written with; 0: none", least=0, most=255)
     dictionary_folder: str = _setting(
         "", "redis", "folder of dictionaries (<id>.ffdict) to read with, besides those of fastfold; empty: none"

@@ -3,7 +3,8 @@
 ::
 
     batch files -> S3 -> SNS -> SQS -> pod of workers -> redis-server -> inspect
-                   +------ moto ------+
+                   +------ moto ------+      |
+                                             +-- rules that ship with fastfold --> alerts in a file
 
 The servers are those of `fastfold.local`, the pod is the real one.  All that is started is stopped
 again, however the demo ends.  Nothing leaves the loopback interface: the clients get an endpoint
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from types import FrameType
@@ -31,6 +32,7 @@ from botocore.config import Config
 
 from fastfold.config import Settings
 from fastfold.decoding import Decoder
+from fastfold.demo_alerts import alert_latency, write_sinks
 from fastfold.demo_screen import Figures, Screen, open_screen
 from fastfold.exits import Exit
 from fastfold.foldcmd import find_files
@@ -42,6 +44,7 @@ from fastfold.keyspace import Keyspace
 from fastfold.local import HOST, Server, start_aws, start_redis
 from fastfold.metrics import Snapshot, total
 from fastfold.podcmd import build_worker
+from fastfold.ruleset import SHIPPED
 from fastfold.schema import load_definition
 from fastfold.states import State, TextSet
 from fastfold.supervisor import Pod
@@ -93,14 +96,19 @@ class Demo:
 
 @dataclass(slots=True)
 class _Cloud:
-    """The S3, SNS and SQS of the demo."""
+    """The S3, SNS and SQS of the demo, and when the upload of each file began."""
 
     endpoint: str
     queue_url: str = ""
     dead_letter_url: str = ""
     s3: Any = None
     sqs: Any = None
-    uploaded: int = 0
+    uploaded_ns: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def uploaded(self) -> int:
+        """Files that are in S3."""
+        return len(self.uploaded_ns)
 
 
 def run(demo: Demo) -> Exit:
@@ -115,7 +123,9 @@ def run(demo: Demo) -> Exit:
         stack.enter_context(_stop_on_signals())
         stack.enter_context(_credentials())
         screen = stack.enter_context(open_screen())
-        files = _files(demo, screen, Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastfold-demo-"))))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fastfold-demo-")))
+        files = _files(demo, screen, folder)
+        sinks, alerts = write_sinks(folder)
 
         screen.say("starting redis-server and an S3/SQS/SNS server on 127.0.0.1")
         redis_server = start_redis(stack)
@@ -126,6 +136,8 @@ def run(demo: Demo) -> Exit:
             region=REGION,
             endpoint_url=cloud.endpoint,
             redis_url=f"redis://{HOST}:{redis_server.port}",
+            rules=(SHIPPED,),
+            sinks=str(sinks),
             workers=demo.workers,
             wait_s=1,
             grace_s=5.0,
@@ -149,6 +161,7 @@ def run(demo: Demo) -> Exit:
 
         screen.close()
         _summarise(figures, pod.snapshot(), cloud, keyspace)
+        _tell_alerts(alerts, cloud)
         _show_one(settings, keyspace)
         if demo.keep:
             _keep(settings)
@@ -260,8 +273,10 @@ class _Drive:
     def _upload(self, path: Path) -> None:
         # The number keeps files of one name apart; it is not what orders them.
         key = f"batches/{self._cloud.uploaded:06d}-{path.name.encode(errors='backslashreplace').decode()}"
-        self._cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=path.read_bytes())
-        self._cloud.uploaded += 1
+        body = path.read_bytes()
+        began_ns = time.time_ns()
+        self._cloud.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        self._cloud.uploaded_ns[f"s3://{BUCKET}/{key}"] = began_ns
 
     def _look(self, files: int, seconds: float) -> Figures:
         snapshot = self._pod.snapshot()
@@ -296,6 +311,12 @@ def _summarise(figures: Figures, snapshot: Snapshot, cloud: _Cloud, keyspace: Ke
     _say(f"Redis: {keyspace.key_count():,} keys, {used_bytes / 1e6:,.1f} MB used in all")
     for reason in _dead_letters(cloud) if figures.parked else ():
         _say(f"parked: {reason}")
+
+
+def _tell_alerts(alerts: Path, cloud: _Cloud) -> None:
+    """Print how many alerts there were, and how long they took."""
+    lines = alerts.read_text(encoding="utf-8").splitlines() if alerts.exists() else []
+    _say(f"starting rules: {alert_latency(lines, cloud.uploaded_ns)}")
 
 
 def _dead_letters(cloud: _Cloud) -> Iterator[str]:

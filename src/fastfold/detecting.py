@@ -79,6 +79,8 @@ class BatchMarks:
         Matches that were not raised because their stretch had been.
     limited : int
         Transactions in which a limit on marks was hit.
+    repeated : bool
+        Whether a part of the batch turned out to be applied before: then others are likely to be.
     """
 
     rules: DetectionRules
@@ -87,6 +89,7 @@ class BatchMarks:
     alerts: dict[str, Alert] = field(default_factory=dict)
     suppressed: int = 0
     limited: int = 0
+    repeated: bool = False
 
 
 class Detected(NamedTuple):

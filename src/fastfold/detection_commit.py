@@ -8,6 +8,7 @@
         the record is not read: no cost for hosts on which nothing is found
     the ledger holds the chunk, or the batch is late
         read once more with the record -> `detect_again`: what this batch has raised is told again
+        from then on the record is read at once in all transactions of the batch
 """
 
 from __future__ import annotations
@@ -63,6 +64,14 @@ class ChunkDetection:
         self._host = host
         self._brought = brought
         self._detected: Detected | None = None
+
+    def begin(self) -> None:
+        """A transaction begins: see whether the record takes part in it."""
+        self.looks = self.looks or self._host.marks.repeated
+
+    def look_again(self) -> None:
+        """The ledger holds the chunk, but the record was not read."""
+        self._host.marks.repeated = True
 
     def apply(self, payload: bytes | None) -> bytes | None:
         """The record to write with the states, from the stored one; ``None`` if it stays as it is.

@@ -114,6 +114,8 @@ class Group:
         if not self.keys:
             processes = self.host.deltas.processes
             self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
+        if self.detection is not None:
+            self.detection.begin()
         keys = self.watched
         return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
 

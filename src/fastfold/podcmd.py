@@ -54,7 +54,8 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
         return fold_one
 
     def commit() -> Commit:
-        return Committer(Nodes(address, connector, random.random), merge, how, meter)
+        nodes = Nodes(address, connector, random.random, refresh_s=settings.topology_refresh_s)
+        return Committer(nodes, merge, how, meter)
 
     if not settings.rules:
         return assemble(settings, meter, fold, commit)

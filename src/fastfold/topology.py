@@ -1,12 +1,14 @@
 """Which node serves a slot, and the one connection to each node.
 
-A cluster is asked with CLUSTER SLOTS and CLUSTER INFO, by our own connection.  The seeds of the URL stay candidates
-for ever: after all nodes were replaced, a configuration endpoint still leads to the new ones.
+A cluster is asked with CLUSTER SLOTS and CLUSTER INFO, by our own connection: after a fault, after MOVED, and when
+what is known has grown old.  The seeds of the URL stay candidates for ever: after all nodes were replaced, a
+configuration endpoint still leads to the new ones.
 """
 
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 
 from fastfold.config import Settings
@@ -114,14 +116,29 @@ class Nodes:
     connect : callable
         Opens a connection to a node.
     random : callable
-        Chooses the node to ask first, so that a thousand workers do not all ask one.
+        Chooses the node to ask first, so that a thousand workers do not all ask one, and when.
+    refresh_s : float
+        How old what is known of a cluster may be; 0: any age.
+    clock : callable
+        Seconds.
     """
 
-    def __init__(self, address: RedisAddress, connect: Connect, random: Callable[[], float]) -> None:
-        self.stale = True
+    def __init__(
+        self,
+        address: RedisAddress,
+        connect: Connect,
+        random: Callable[[], float],
+        *,
+        refresh_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._in_doubt = True
         self._address = address
         self._connect = connect
         self._random = random
+        self._refresh_s = refresh_s
+        self._clock = clock
+        self._due = float("inf")
         self._connections: dict[Node, Connection] = {}
         self._generations: dict[Node, int] = {}
         self._epochs: dict[Node, int] = {}
@@ -129,6 +146,15 @@ class Nodes:
         self._owners: list[Node | None] = []
         self._single: Node | None = address.seeds[0] if address.cluster == "no" else None
         self._hints: dict[int, Node] = {}
+
+    @property
+    def stale(self) -> bool:
+        """Whether the cluster is to be asked again before the next transaction; to be set after a fault."""
+        return self._in_doubt or self._clock() >= self._due
+
+    @stale.setter
+    def stale(self, in_doubt: bool) -> None:
+        self._in_doubt = in_doubt
 
     @property
     def is_cluster(self) -> bool:
@@ -209,13 +235,20 @@ class Nodes:
                     self._owners[slot] = node
             self._hints.clear()
             self._forget_lost_nodes()
-        self.stale = False
+        self._in_doubt = False
+        if self.is_cluster and self._refresh_s:
+            # Not all at one moment: between half of the time and all of it.
+            self._due = self._clock() + self._refresh_s * (1 + self._random()) / 2
 
     def _ask(self) -> list[Node | None]:
         candidates = list(dict.fromkeys([*self._address.seeds, *filter(None, self._owners)]))
         start = int(self._random() * len(candidates))
+        candidates = candidates[start:] + candidates[:start]
+        if not self._in_doubt:
+            # All is well with those that we speak with, and a seed may be gone: do not wait for it.
+            candidates.sort(key=lambda node: node not in self._connections)
         fault: Unavailable | None = None
-        for node in candidates[start:] + candidates[:start]:
+        for node in candidates:
             try:
                 connection = self.connection(node)
                 connection.send([CLUSTER_SLOTS])

@@ -218,7 +218,7 @@ class Transactions:
         if isinstance(step, Recut):
             return step
         if not detection.looks:
-            detection.looks = True
+            detection.look_again()
             return LookAgain()
         key = group.watched[-1]
         try:

@@ -10,6 +10,7 @@ from simulation.scenario import Scenario, draw
 def _doubled(seed: int) -> Scenario:
     """Several workers on one file, and failovers that lose less than the hold reaches over."""
     scenario = draw(seed)
+    scenario.rules = ()
     MUTANTS["found applied is not held"].adapt(scenario)
     return scenario
 

@@ -15,6 +15,7 @@ SEEDS = 600
 
 DOUBLED = r"holds file \d+ \d+ times"
 LOST = r"lacks file \d+"
+UNTOLD = r"alert \w+ of .* was not delivered"
 STUCK = "stuck: .* messages are left"
 
 # What each of them does to the states, seen in them and not only in the ledger.
@@ -31,6 +32,11 @@ EFFECTS = {
     "held without a look": LOST,
     "found applied is not held": LOST,
     "doubtful message forgotten": STUCK,
+    "alert told only once": UNTOLD,
+    "forgotten alert not told again": UNTOLD,
+    "alert told after the message has ended": UNTOLD,
+    "detection record outside the EXEC": UNTOLD,
+    "alert named by its batch": "is none of the reference",
 }
 
 

@@ -93,6 +93,21 @@ def test_a_slot_that_moved_while_nobody_looked(
     assert committer.counters.moved == 1
 
 
+def test_a_slot_that_moved_is_seen_in_time(
+    redis_cluster: RedisCluster, masters: list[Any], slots: Slots, target: Any
+) -> None:
+    later_s = [0.0]
+    committer = a_committer(url=redis_cluster.url, refresh_s=60.0, clock=lambda: time.monotonic() + later_s[0])
+    with closing(committer):
+        committer.commit([deltas(MOVING, "p"), *(deltas(one, "p") for one in HOSTS)], a_batch(0), NEVER)
+        slots.move(MOVING_SLOT, target)
+        later_s[0] = 60.0
+        result = committer.commit([deltas(MOVING, "p"), *(deltas(one, "p") for one in HOSTS)], a_batch(1), NEVER)
+        # Nobody had to be told by a node that does not serve it any more.
+        assert (result.hosts, result.retries, committer.counters.moved) == (31, 0, 0)
+    assert target.get(state_key(MOVING, "p")) is not None
+
+
 class Moving:
     """A connection under which the slot moves, once, around the packet of a transaction."""
 

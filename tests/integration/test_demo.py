@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -102,6 +103,12 @@ def test_generated_files_go_through_and_one_process_is_shown(start: Start) -> No
     assert "8 of 8 files" in output
     assert "8 files done, 0 parked; 19,200 records" in output
     assert "0 late" in output
+    # These files hold one.
+    assert re.search(
+        r"^starting rules: 1 alert of 1 rule, from upload to alert: p50 \d+\.\d\d s, p99 \d+\.\d\d s, max \d+\.\d\d s$",
+        output,
+        re.MULTILINE,
+    )
     assert "\x1b" not in output
     page = output[output.index("fastfold inspect '") :]
     assert "  first " in page
@@ -116,6 +123,7 @@ def test_own_files_and_the_reason_of_a_parked_one(start: Start, tmp_path: Path) 
     output, errors = running.end()
     assert running.process.returncode == Exit.REJECTED, errors
     assert "1 files done, 1 parked" in output
+    assert "starting rules: no alerts\n" in output
     (reason,) = [line for line in output.splitlines() if line.startswith("parked: ")]
     assert "bad.json.gz" in reason
     assert "line" in reason

@@ -142,6 +142,10 @@ def test_a_sequence_split_over_files_and_workers_is_raised_once(make: Make) -> N
     assert counts.values["already_applied", ""] >= len(hosts)
     for alert in fleet.alerts():
         assert [step["name"] for step in alert["steps"]] == ["writes", "connects"]
+    # From each moment of its way to publication, by rule.
+    for since in ("event", "stored", "received", "committed"):
+        buckets, _ = counts.times[f"alert_{since}_seconds", "written-then-connected"]
+        assert sum(buckets) >= len(hosts), since
 
 
 def test_marks_of_all_processes_of_a_host_are_matched_in_its_scope(make: Make) -> None:

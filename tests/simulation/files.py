@@ -7,21 +7,22 @@ out, because it has no part in the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import cache, partial
 
 from fastfold import pipeline
 from fastfold._core import Plan, decode, encode, merge_group
+from fastfold.detecting import BatchMarks
 from fastfold.errors import Reject
 from fastfold.schema import load_definition
 from fastfold.states import State, Text
 from fastfold.types import KINDS, FoldCounts, HostDeltas, Limits
-from simulation.scenario import File
+from simulation.rules import event_ns, marks_of, of_rules
+from simulation.scenario import File, Scenario
 
 __all__ = ["BUCKET", "Folded", "body_of", "expected", "fold", "kinds_in", "merge", "payload"]
 
 BUCKET = "sim"
-SECOND_NS = 1_000_000_000
 
 _PLAN = Plan(None, load_definition("process"), Limits())
 
@@ -47,7 +48,7 @@ class Folded:
 @cache
 def payload(host: str, process: str, number: int) -> bytes:
     """The delta of a file for a process."""
-    at = (1_600_000_000 + number * 7 % 11) * SECOND_NS
+    at = event_ns(number)
     values = {"first": at, "last": at, "counts": {KINDS[number]: 1}, "image": Text(at, f"{number}.exe", False)}
     return encode(_PLAN, State("", host, process, values))
 
@@ -79,17 +80,21 @@ def body_of(file: File) -> bytes:
     return b"poison" if file.fault == "poison" else b"%d" % file.number
 
 
-def fold(files: Iterable[File], order: Callable[[list[HostDeltas]], object] | None = None) -> pipeline.Fold:
-    """`fastfold.pipeline.Fold` for these files; `order` puts the hosts of a file into another order."""
-    by_body = {body_of(file): [_deltas(*part, file.number) for part in file.parts] for file in files}
+def fold(scenario: Scenario, order: Callable[[list[HostDeltas]], object] | None = None) -> pipeline.Fold:
+    """`fastfold.pipeline.Fold` for a scenario; `order` puts the hosts of a file into another order."""
+    by_body = {body_of(file): file for file in scenario.files}
+    rules = scenario.rules
 
     def fold_one(body: memoryview, name: str) -> pipeline.Folded:
-        found = by_body.get(bytes(body))
-        if found is None or bytes(body) == b"poison":
+        file = by_body.get(bytes(body))
+        if file is None or bytes(body) == b"poison":
             raise Reject("malformed", file=name, line=1)
-        hosts = list(found)
+        hosts = [_deltas(*part, file.number) for part in file.parts]
         if order is not None:
             order(hosts)
-        return pipeline.Folded(Folded(hosts))
+        if not rules:
+            return pipeline.Folded(Folded(hosts))
+        found = [marks_of(rules, *part, file.number) for part in file.parts]
+        return pipeline.Folded(Folded(hosts), BatchMarks(of_rules(rules, scenario.raised_per_host), found, name))
 
     return fold_one

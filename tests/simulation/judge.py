@@ -10,36 +10,50 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fastfold.canary import canary_prefix
+from fastfold.detection import detection_key
 from fastfold.ledger import HostRecord
 from fastfold.store import batch_id, host_key, process_digest, process_key
 from fastfold.values import unpack_value
 from simulation.aws import SimQueue, Stored
 from simulation.files import BUCKET, expected, kinds_in
+from simulation.judge_alerts import AlertJudge, Held
 from simulation.redis_fleet import Fleet
 from simulation.scenario import File, Scenario
+from simulation.sinks import Receiver
 
 __all__ = ["judge"]
 
 _REASONS = {"poison": "Reject", "missing": "Missing"}
 
 
-def judge(scenario: Scenario, fleet: Fleet, queue: SimQueue, stored: dict[int, Stored]) -> list[str]:
+def judge(
+    scenario: Scenario, fleet: Fleet, queue: SimQueue, stored: dict[int, Stored], receivers: Sequence[Receiver]
+) -> list[str]:
     """What does not hold; empty when all is well."""
-    return list(_Judge(scenario, fleet, queue, stored).faults())
+    return list(_Judge(scenario, fleet, queue, stored, receivers).faults())
 
 
 class _Judge:
-    def __init__(self, scenario: Scenario, fleet: Fleet, queue: SimQueue, stored: dict[int, Stored]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        fleet: Fleet,
+        queue: SimQueue,
+        stored: dict[int, Stored],
+        receivers: Sequence[Receiver],
+    ) -> None:
         self.scenario = scenario
+        self.receivers = receivers
         found = fleet.snapshot().items()
         canaries = canary_prefix(b"ff:")
         self.values = {key: unpack_value(value, key) for key, value in found if not key.startswith(canaries)}
         self.expired = fleet.expired
         self.queue = queue
         self.stored = stored
+        self.held: dict[bytes, set[int]] = {}
         self.newest_ms: dict[str, int] = {}
         for file in scenario.files:
             for host, _ in file.parts:
@@ -56,6 +70,8 @@ class _Judge:
         for host, named in hosts.items():
             record_key = host_key("", host)
             known.add(record_key)
+            if self.scenario.rules:
+                known.add(detection_key(record_key))
             record = HostRecord.decode(self.values[record_key]) if record_key in self.values else None
             for process, files in named.items():
                 key = process_key(record_key, process)
@@ -63,6 +79,10 @@ class _Judge:
                 yield from self._state(key, host, process, files, record)
         yield from (f"key {key!r} is nobody's" for key in self.values.keys() - known)
         yield from self._dead_letters()
+        if self.scenario.rules:
+            held = Held(self.values, self.expired, self.held)
+            counted = [file for file in self.scenario.files if self._counts(file)]
+            yield from AlertJudge(self.scenario, held, self.receivers, counted).faults()
 
     def _counts(self, file: File) -> bool:
         """Whether a file is in the states in the end, as far as itself is concerned."""
@@ -77,6 +97,7 @@ class _Judge:
     ) -> Iterator[str]:
         value = self.values.get(key)
         held = kinds_in(value) if value is not None else {}
+        self.held[key] = set(held)
         what = f"{host}/{process}"
         for file in files:
             count = held.pop(file.number, 0)

@@ -6,11 +6,9 @@ not do what it is told, or by a function in the place of another.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
-from unittest.mock import patch
 
 from fastfold import commit, hold
 from fastfold.errors import Unavailable
@@ -23,65 +21,17 @@ from fastfold.store import Command, Connection, Reply
 from fastfold.topology import Nodes
 from fastfold.transaction import Transactions
 from fastfold.types import BatchId
+from simulation.mutant import Connect, Mutant, Wrapped, transaction
+from simulation.mutants_alerts import OF_ALERTS
 from simulation.scenario import START_MS, Scenario
 from simulation.scheduler import World
 
-__all__ = ["MUTANTS", "Mutant"]
+__all__ = ["MUTANTS"]
 
-Connect = Callable[[], Connection]
 Pruning = Callable[[HostRecord, int], tuple[LedgerEntry, ...]]
 
 
-class Mutant:
-    """The program as it is."""
-
-    def adapt(self, scenario: Scenario) -> None:
-        """Change what a seed has drawn."""
-
-    @contextmanager
-    def planted(self, world: World) -> Iterator[None]:
-        """Change the program for a while."""
-        with ExitStack() as stack:
-            for target, name, replacement in self.replacements(world):
-                stack.enter_context(patch.object(target, name, replacement))
-            yield
-
-    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
-        """What stands in the place of what: object, name, replacement."""
-        return []
-
-    def connection(self, connect: Connect, world: World) -> Connection:
-        """A connection to Redis."""
-        return connect()
-
-
-class _Wrapped:
-    """A connection that looks for the packet of a transaction."""
-
-    def __init__(self, connect: Connect, world: World) -> None:
-        self.connect = connect
-        self.world = world
-        self.inner = connect()
-
-    def send(self, commands: Sequence[Command]) -> None:
-        self.inner.send(commands)
-
-    def read(self, count: int) -> list[Reply]:
-        return self.inner.read(count)
-
-    def close(self) -> None:
-        self.inner.close()
-
-
-def _transaction(commands: Sequence[Command]) -> list[Command]:
-    """From MULTI to EXEC, if that is what a packet begins with and writes are in it."""
-    names = [command[0] for command in commands]
-    if names[:2] != [b"MULTI", b"SETEX"]:
-        return []
-    return list(commands[: names.index(b"EXEC") + 1])
-
-
-class _LedgerApart(_Wrapped):
+class _LedgerApart(Wrapped):
     """Writes the states in the EXEC, and the host record after it."""
 
     def __init__(self, connect: Connect, world: World) -> None:
@@ -89,12 +39,12 @@ class _LedgerApart(_Wrapped):
         self._record: Command | None = None
 
     def send(self, commands: Sequence[Command]) -> None:
-        transaction = _transaction(commands)
-        if transaction:
-            self._record = transaction[1]
-            self._left = list(commands[len(transaction) :])
-            self._count = len(transaction)
-            self.inner.send([transaction[0], *transaction[2:]])
+        found = transaction(commands)
+        if found:
+            self._record = found[1]
+            self._left = list(commands[len(found) :])
+            self._count = len(found)
+            self.inner.send([found[0], *found[2:]])
         else:
             self.inner.send(commands)
 
@@ -112,7 +62,7 @@ class _LedgerApart(_Wrapped):
         return [first, b"QUEUED", *rest[:-1], done][:count]
 
 
-class _Repeating(_Wrapped):
+class _Repeating(Wrapped):
     """Sends a transaction whose reply is lost again, on a new connection without its WATCH, as redis-py does."""
 
     def __init__(self, connect: Connect, world: World) -> None:
@@ -121,7 +71,7 @@ class _Repeating(_Wrapped):
         self._left: list[Command] = []
 
     def send(self, commands: Sequence[Command]) -> None:
-        self._transaction = _transaction(commands)
+        self._transaction = transaction(commands)
         self._left = list(commands[len(self._transaction) :])
         try:
             self.inner.send(commands)
@@ -156,7 +106,7 @@ class _ByConnection(Mutant):
         return self._kind(connect, world)
 
 
-class _UnwatchedRecord(_Wrapped):
+class _UnwatchedRecord(Wrapped):
     """Watches the states and not the host record."""
 
     def send(self, commands: Sequence[Command]) -> None:
@@ -329,5 +279,6 @@ MUTANTS: dict[str, Mutant] = {
     "held without a look": _NotVerified(),
     "found applied is not held": _FoundIsSafe(),
     "doubtful message forgotten": _DoubtfulForgotten(),
+    **OF_ALERTS,
 }
 """Every mutant by its name."""

@@ -24,10 +24,11 @@ from fastfold.topology import Nodes
 from fastfold.worker import Worker
 from simulation.aws import DEAD_LETTERS, URL, Bucket, S3Client, SimQueue, SqsClient
 from simulation.files import BUCKET, fold, merge
-from simulation.mutants import Mutant
+from simulation.mutant import Mutant
 from simulation.redis_fleet import Fleet
 from simulation.scenario import Scenario
 from simulation.scheduler import Process, World
+from simulation.sinks import Receiver, make_publisher
 
 __all__ = ["GRACE_S", "Plant", "Pod"]
 
@@ -45,6 +46,7 @@ class Plant:
     queue: SimQueue
     bucket: Bucket
     mutant: Mutant
+    receivers: list[Receiver]
     faults: list[str] = field(default_factory=list)
 
 
@@ -113,28 +115,37 @@ class Pod:
             hold_single_s=scenario.hold_s,
         )
 
+        publisher = None
+        if scenario.rules:
+            publisher = make_publisher(world, plant.receivers, scenario.sinks, self.meter)
+
         def connect(node: Node) -> Connection:
             return plant.mutant.connection(lambda: plant.fleet.connect(self.process, node), world)
 
+        def nodes() -> Nodes:
+            return Nodes(address, connect, draw, refresh_s=scenario.topology_refresh_s, clock=clock)
+
         def pipeline() -> Pipeline:
-            committer = Committer(
-                Nodes(address, connect, draw), merge, how, self.meter, random=draw, clock=clock, sleep=sleep
-            )
+            committer = Committer(nodes(), merge, how, self.meter, random=draw, clock=clock, sleep=sleep)
             return Pipeline(
                 queue=queue,
                 keeper=keeper,
                 read=partial(parse_body, buckets=(BUCKET,), most_records=100),
                 fetch=fetcher,
-                fold=fold(scenario.files, world.random.shuffle if scenario.shuffled else None),
+                fold=fold(scenario, world.random.shuffle if scenario.shuffled else None),
                 commit=committer,
                 meter=self.meter,
                 file_deadline_s=scenario.deadline_s,
+                publish=publisher.publish if publisher is not None else None,
                 clock=clock,
+                now_ns=lambda: int(world.now * 1_000_000_000),
             )
 
         breaker = Breaker(POLICY, clock=clock, random=draw)
         canary = None
         if scenario.canary_s:
-            bird = Canary(Nodes(address, connect, draw), how.namespace, self.process.name, self.meter, clock=clock)
+            bird = Canary(nodes(), how.namespace, self.process.name, self.meter, clock=clock)
             canary = CanaryThread(bird, scenario.canary_s)
-        return Worker(queue, keeper, pipeline, scenario.slots, self.meter, breaker, scenario.held_messages, canary)
+        return Worker(
+            queue, keeper, pipeline, scenario.slots, self.meter, breaker, scenario.held_messages, canary, publisher
+        )

@@ -10,6 +10,7 @@ from types import ModuleType
 from unittest.mock import patch
 
 from fastfold import (
+    alert,
     breaker,
     canary,
     commit,
@@ -19,6 +20,7 @@ from fastfold import (
     ledger,
     metrics,
     pipeline,
+    sink_lane,
     source,
     store,
     topology,
@@ -28,17 +30,19 @@ from fastfold.store import host_key, key_slot
 from simulation.aws import Bucket, SimQueue, Stored, notification
 from simulation.files import BUCKET, body_of
 from simulation.judge import judge
-from simulation.mutants import Mutant
+from simulation.mutant import Mutant
 from simulation.pod import Plant, Pod
 from simulation.redis_fleet import FAILOVERS, SLOTS, Fleet, Shard
 from simulation.redis_node import Server
 from simulation.scenario import Scenario
 from simulation.scheduler import Process, Stuck, World
+from simulation.sinks import receivers
 from simulation.threads import Threads, installed
 
 __all__ = ["Outcome", "run"]
 
 MODULES: tuple[ModuleType, ...] = (
+    alert,
     breaker,
     canary,
     commit,
@@ -47,6 +51,7 @@ MODULES: tuple[ModuleType, ...] = (
     keeper,
     metrics,
     pipeline,
+    sink_lane,
     source,
     topology,
     worker,
@@ -57,7 +62,8 @@ REST_S = 3600.0
 """How long the last message may take once there are no more faults."""
 
 LOOK_S = 1.0
-"""How often a worker looks for a free slot; the program does more often, which costs and shows nothing."""
+"""How often a worker looks for a free slot, or after a sink; the program does more often, which costs and shows
+nothing."""
 
 
 @dataclass
@@ -142,7 +148,8 @@ class _Run:
             for module in (store, topology):
                 stack.enter_context(patch.object(module, "SLOTS", SLOTS))
             stack.enter_context(patch.object(ledger, "CHUNK_PROCESSES", scenario.chunk))
-            stack.enter_context(patch.object(worker, "_LOOK_S", LOOK_S))
+            for module in (alert, worker):
+                stack.enter_context(patch.object(module, "_LOOK_S", LOOK_S))
             stack.enter_context(self.mutant.planted(world))
             self.plant = self._build()
             stack.enter_context(installed(Threads(world), MODULES, _Log(self.plant)))
@@ -153,7 +160,7 @@ class _Run:
             except Stuck as stuck:
                 outcome.faults.append(f"stuck: {stuck}; {self.plant.queue.open} messages are left")
             else:
-                outcome.faults += judge(scenario, self.plant.fleet, self.plant.queue, self.stored)
+                outcome.faults += judge(scenario, self.plant.fleet, self.plant.queue, self.stored, self.plant.receivers)
             outcome.steps = sum(pod.process.steps for pod in self.pods)
             outcome.seen = self._seen()
         return outcome
@@ -161,7 +168,9 @@ class _Run:
     def _build(self) -> Plant:
         scenario, world = self.scenario, self.world
         fleet = Fleet(world, scenario.shards, scenario.network, timeout_s=3.0, connect_timeout_s=1.0)
-        return Plant(world, scenario, fleet, SimQueue(world, scenario.aws), Bucket(world, scenario.aws), self.mutant)
+        queue, bucket = SimQueue(world, scenario.aws), Bucket(world, scenario.aws)
+        found = receivers(scenario.patience_s, second=scenario.second_sink) if scenario.rules else []
+        return Plant(world, scenario, fleet, queue, bucket, self.mutant, found)
 
     def _play(self, kill_at: tuple[int, int] | None) -> None:
         world, scenario, queue = self.world, self.scenario, self.plant.queue
@@ -233,6 +242,7 @@ class _Run:
         self.world.trace("calm")
         self.scenario.network.calm()
         self.scenario.aws.calm()
+        self.scenario.sinks.calm()
 
     def _at_step(self, process: Process) -> None:
         for pod in self.pods:
@@ -300,8 +310,19 @@ class _Run:
             "redeliveries": sum(max(parcel.receives - 1, 0) for parcel in plant.queue.parcels),
             "parked": len(plant.queue.dead),
         }
+        copies = [len(bodies) for receiver in plant.receivers for bodies in receiver.got.values()]
+        seen["alerts"] = len(copies)
+        seen["alerts delivered again"] = sum(copies) - len(copies)
         for pod in self.pods:
             values = pod.meter.snapshot().values
-            for name in ("conflicts", "already_applied", "retries", "late", "heartbeats_failed", "verified"):
+            for name in (
+                "conflicts",
+                "already_applied",
+                "retries",
+                "late",
+                "heartbeats_failed",
+                "verified",
+                "alerts_delayed",
+            ):
                 seen[name] = seen.get(name, 0) + int(sum(v for (metric, _), v in values.items() if metric == name))
         return seen

@@ -9,8 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from random import Random
 
+from fastfold.rule_types import Rule
 from simulation.aws import AwsFaults
 from simulation.redis_node import NetworkFaults
+from simulation.rules import draw_rules, told
+from simulation.sinks import SinkFaults
 
 __all__ = ["HOUR_MS", "START_MS", "File", "Scenario", "draw"]
 
@@ -21,6 +24,9 @@ HOUR_MS = 3_600_000
 
 HOSTS = ("ant", "bee", "cat", "dog")
 PROCESSES = ("p0", "p1", "p2", "p3")
+
+WITH_RULES = 0.25
+"""Share of the seeds in which something is detected."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ class Scenario:
         Between two beats of the canary; 0 for none.
     failovers_at : tuple of (seconds, how)
         Of the first shard, beside those that are drawn.
+    topology_refresh_s : float
+        How old what a worker knows of the slots may be; 0 for any age.
     versions : bool
         Whether the bucket keeps them.
     shuffled : bool
@@ -83,6 +91,15 @@ class Scenario:
         Of workers.
     failovers, moves : int
         Of masters; of slots, key by key while they are in use.
+    rules : tuple of Rule
+        Without any, nothing is detected and there are no sinks.
+    raised_per_host : int
+        Alerts that a host remembers to have raised.
+    sinks : SinkFaults
+    patience_s : int
+        How long a sink may take nothing.
+    second_sink : bool
+        Whether there is one more, for some of the alerts.
     """
 
     seed: int
@@ -102,6 +119,7 @@ class Scenario:
     loss_window_s: float = 0.0
     held_messages: int = 1000
     canary_s: float = 0.0
+    topology_refresh_s: float = 0.0
     versions: bool = False
     shuffled: bool = False
     calm_at: float = 60.0
@@ -113,13 +131,21 @@ class Scenario:
     moves: int = 0
     network: NetworkFaults = field(default_factory=NetworkFaults)
     aws: AwsFaults = field(default_factory=AwsFaults)
+    rules: tuple[Rule, ...] = ()
+    raised_per_host: int = 1024
+    sinks: SinkFaults = field(default_factory=SinkFaults)
+    patience_s: int = 15
+    second_sink: bool = False
 
     def told(self) -> str:
         """The scenario in a few lines."""
-        plain = [f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in ("files", "messages")]
+        plain = [
+            f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name not in ("files", "messages", "rules")
+        ]
         lines = [", ".join(plain)]
         lines += [f"  {file}" for file in self.files]
         lines += [f"  message at {at:.2f}: files {numbers}, SNS {sns}" for at, numbers, sns in self.messages]
+        lines += [f"  {told(rule)}" for rule in self.rules]
         return "\n".join(lines)
 
 
@@ -182,7 +208,31 @@ def draw(seed: int) -> Scenario:
     aws.s3_cut = between(0, 0.3) if chance(0.1) else 0.0
     aws.s3_slow = between(0, 0.3) if chance(0.1) else 0.0
     scenario.shuffled = chance(0.3)
+    _draw_detection(scenario)
+    # Apart as well.
+    later = Random(f"topology {seed}")
+    if later.random() < 0.3:
+        scenario.topology_refresh_s = later.choice((1.0, 10.0, 60.0))
+        # So often over a slow network, a file would never get through in less.
+        scenario.deadline_s = max(scenario.deadline_s, 30.0)
     return scenario
+
+
+def _draw_detection(scenario: Scenario) -> None:
+    """Rules and sinks, for some of the seeds; apart, so that the rest of a scenario is as it was without."""
+    random = Random(f"rules {scenario.seed}")
+    if random.random() >= WITH_RULES:
+        return
+    chance, sinks = _Draws(random).chance, scenario.sinks
+    scenario.rules = draw_rules(random, len(scenario.files))
+    scenario.patience_s = random.choice((2, 15))
+    scenario.second_sink = chance(0.3)
+    sinks.latency_s = random.choice((0.001, 0.05, 1.0))
+    sinks.lost = random.uniform(0, 0.5) if chance(0.4) else 0.0
+    sinks.slow = random.uniform(0, 0.3) if chance(0.2) else 0.0
+    sinks.refused = random.uniform(0, 0.3) if chance(0.2) else 0.0
+    if chance(0.2):
+        scenario.raised_per_host = random.randint(1, 3)
 
 
 class _Draws:

@@ -108,6 +108,7 @@ class _Thread:
         daemon: bool | None = None,
     ) -> None:
         self.name = name
+        self.ident: int | None = None
         self._world = world
         self._target = target
         self._args = args
@@ -119,6 +120,7 @@ class _Thread:
 
     def start(self) -> None:
         self._started = True
+        self.ident = id(self)
         self._world.start(self._process, self.name, self._run)
 
     def is_alive(self) -> bool:

@@ -231,3 +231,64 @@ def test_a_node_that_does_not_tell_its_epoch_is_not_written_to(answer: Any, erro
     with pytest.raises(error, match=told):
         nodes(servers, "redis://a:1").connection(A)
     assert servers.open == []
+
+
+def test_what_is_known_of_a_cluster_grows_old() -> None:
+    servers = Servers(a=WHOLE, b=WHOLE)
+    now, draws = [100.0], iter((0.0, 0.5, 0.0, 0.0))
+    found = Nodes(
+        RedisAddress.from_url("redis://a:1"),
+        servers.connect,
+        lambda: next(draws),
+        refresh_s=60.0,
+        clock=lambda: now[0],
+    )
+    found.refresh()
+    now[0] += 44
+    assert not found.stale
+    now[0] += 1
+    assert found.stale, "after three quarters of the time, as drawn"
+    servers.slots["a"] = [span(0, SLOTS - 1, b"b", 2)]
+    found.refresh()
+    assert not found.stale
+    assert found.node_of(0) == B
+    now[0] += 30
+    assert found.stale
+
+
+def test_at_its_time_those_are_asked_first_that_are_connected() -> None:
+    servers = Servers(a=WHOLE, b=WHOLE, c=WHOLE)
+    found = nodes(servers, "redis://c:3,a:1,b:2")
+    found.stale = False
+    found.connection(B)
+    found.refresh()
+    assert servers.asked == ["b"]
+    found.stale = True
+    found.refresh()
+    assert servers.asked == ["b", "c"]
+
+
+def test_a_look_that_fails_is_due_again() -> None:
+    servers = Servers(a=WHOLE, b=WHOLE)
+    now = [0.0]
+    found = Nodes(
+        RedisAddress.from_url("redis://a:1"), servers.connect, lambda: 0.0, refresh_s=10.0, clock=lambda: now[0]
+    )
+    found.refresh()
+    now[0] = 5.0
+    servers.slots.clear()
+    found.close()
+    with pytest.raises(Unavailable):
+        found.refresh()
+    assert found.stale
+    assert found.node_of(0) == A, "what was known stays"
+
+
+def test_what_is_known_of_a_single_redis_does_not_grow_old() -> None:
+    now = [0.0]
+    for url in ("redis://a:1", "redis://a:1?cluster=no"):
+        servers = Servers(a=NOT_A_CLUSTER)
+        found = Nodes(RedisAddress.from_url(url), servers.connect, lambda: 0.0, refresh_s=10.0, clock=lambda: now[0])
+        found.refresh()
+        now[0] += 1000
+        assert not found.stale
