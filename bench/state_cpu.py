@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from fastfold._core import Dictionary, Plan, merge_group
+from fastfold._core import Dictionary, Plan, identity, merge_group
 from fastfold.dictionaries import OWN_IDS, find_dictionaries, train
 from fastfold.types import Limits
-from fastfold.values import Codec, ValueForm
+from fastfold.values import Codec, ValueForm, compressed_part
 from state_source import Fleet
 
 __all__ = ["Times", "time_states"]
@@ -43,7 +43,7 @@ def time_states(fleet: Fleet, judged: Fleet) -> list[Times]:
     plan = Plan(None, fleet.definition, Limits())
     content = find_dictionaries()[0].content
     if trained:
-        others = [payload[2:] for name, payload in fleet.payloads.items() if name not in judged.payloads]
+        others = [compressed_part(payload) for name, payload in fleet.payloads.items() if name not in judged.payloads]
         content = train(others, OWN_IDS[0], "another fleet").content
     for level in LEVELS:
         codec = Codec(ValueForm((Dictionary(OWN_IDS[0], content, level),), OWN_IDS[0], level))
@@ -57,19 +57,29 @@ def time_states(fleet: Fleet, judged: Fleet) -> list[Times]:
 
 
 def _time(plan: Plan, codec: Codec, level: int, title: str, payloads: list[bytes]) -> Times:
-    groups = [payloads[at : at + GROUP] for at in range(0, len(payloads), GROUP)]
-    values = [codec.pack_all(group) for group in groups]
+    groups = _group(payloads)
+    values = [(host, codec.pack_all(group)) for host, group in groups]
     count = len(payloads)
     return Times(
         level,
         title,
         sum(map(len, payloads)) / count,
-        sum(len(value) for group in values for value in group) / count,
-        _least(lambda: [codec.unpack_all(group) for group in values]) / count * 1e6,
+        sum(len(value) for _, group in values for value in group) / count,
+        _least(lambda: [codec.unpack_all(group, None, host) for host, group in values]) / count * 1e6,
         # A state with itself: the delta is as large as the state, which is more than it ever is.
-        _least(lambda: [merge_group(plan, group, group) for group in groups]) / count * 1e6,
-        _least(lambda: [codec.pack_all(group) for group in groups]) / count * 1e6,
+        _least(lambda: [merge_group(plan, group, group) for _, group in groups]) / count * 1e6,
+        _least(lambda: [codec.pack_all(group) for _, group in groups]) / count * 1e6,
     )
+
+
+def _group(payloads: list[bytes]) -> list[tuple[tuple[str, str], list[bytes]]]:
+    """States of one host each, as a commit has them."""
+    by_host: dict[tuple[str, str], list[bytes]] = {}
+    for payload in payloads:
+        by_host.setdefault(identity(payload)[:2], []).append(payload)
+    return [
+        (host, some[at : at + GROUP]) for host, some in by_host.items() for at in range(0, len(some), GROUP)
+    ]
 
 
 def _least(work: Callable[[], object]) -> float:

@@ -14,7 +14,7 @@ from fastfold._core import Dictionary
 from fastfold.dictionaries import OWN_IDS, train
 from fastfold.states import to_json
 from fastfold.store import host_key, process_key
-from fastfold.values import ZSTD_LEVEL, Codec, ValueForm
+from fastfold.values import ZSTD_LEVEL, Codec, ValueForm, compressed_part
 from state_source import Fleet, Identity
 
 __all__ = ["Form", "Keys", "forms"]
@@ -62,7 +62,7 @@ def forms(trained_on: Fleet | None) -> list[Form]:
         _ours("fastfold, its own dictionary", ValueForm.load(1)),
     ]
     if trained_on is not None:
-        made = train([payload[2:] for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet")
+        made = train([compressed_part(payload) for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet")
         form = ValueForm((Dictionary(made.id, made.content, ZSTD_LEVEL),), made.id)
         found.append(_ours("fastfold, dictionary of another fleet", form))
     return found

@@ -18,12 +18,12 @@ from fastfold.dictionaries import DICTIONARY_BYTES, OWN_IDS, StoredDictionary, f
 from fastfold.exits import Exit
 from fastfold.options import needs
 from fastfold.text import escape
+from fastfold.values import compressed_part
 
 __all__ = ["dictionary"]
 
 Identity = tuple[str, str, str]
 
-_MARK_BYTES = 2
 _JUDGED_SHARE = 5
 """One host in five is kept out of the training, to judge the dictionary on."""
 
@@ -157,7 +157,7 @@ def _of_redis(settings: Settings, definition: str, most: int) -> Iterator[tuple[
 
 
 def _part(payloads: Iterable[tuple[Identity, bytes]], most: int) -> tuple[list[bytes], list[bytes]]:
-    """States to train on, as they are stored, and those of the hosts that are kept out of it."""
+    """What is compressed of states to train on, and those of the hosts that are kept out of it."""
     trained: list[tuple[bytes, bytes]] = []
     judged: list[bytes] = []
     for (tenant, host, process), payload in payloads:
@@ -167,7 +167,7 @@ def _part(payloads: Iterable[tuple[Identity, bytes]], most: int) -> tuple[list[b
         else:
             # By a hash, so that the most that are taken are of all hosts.
             rank = blake2b(f"{tenant}\0{host}\0{process}".encode(), digest_size=8).digest()
-            trained.append((rank, payload[_MARK_BYTES:]))
+            trained.append((rank, compressed_part(payload)))
     trained.sort()
     return [payload for _, payload in trained[:most]], judged
 

@@ -127,8 +127,11 @@ cdef class Packer:
         cdef Bytes out
         cdef Status status
         cdef Py_ssize_t at = count
+        cdef const char* given = NULL
         memset(&out, 0, sizeof(Bytes))
-        self.name = NULL if name is None else <const uint8_t*> <const char*> name
+        if name is not None:
+            given = name
+        self.name = <const uint8_t*> given
         self.name_size = 0 if name is None else len(name)
         try:
             _fill_pieces(pieces, values)
