@@ -27,13 +27,21 @@ import zstandard
 from fastfold.dictionary_tables import join_tables
 from fastfold.errors import ConfigError
 
-__all__ = ["DEFAULT_ID", "DEFAULT_IDS", "DICTIONARY_BYTES", "OWN_IDS", "StoredDictionary", "find_dictionaries", "train"]
+__all__ = [
+    "DEFAULT_ID",
+    "DICTIONARY_BYTES",
+    "OWN_IDS",
+    "StoredDictionary",
+    "dictionary_for",
+    "find_dictionaries",
+    "train",
+]
 
 DEFAULT_ID = 2
 """The dictionary that states are written with unless told otherwise."""
-DEFAULT_IDS = {1: 0, 2: 1, 3: DEFAULT_ID}
-"""The same, by the version of the states: whoever reads no later one has no later dictionary."""
+_DEFAULT_IDS = {1: 0, 2: 1, 3: DEFAULT_ID}
 OWN_IDS = range(64, 256)
+_SHIPPED_IDS = range(1, 32)
 DICTIONARY_BYTES = 200 << 10
 """Of one that is trained here.  Measured: smaller ones know less, larger ones make matches dearer to point at."""
 
@@ -101,8 +109,8 @@ class StoredDictionary:
             found = cls(int(head["id"]), str(head["trained_on"]), int(head["samples"]), content)
         except (ValueError, KeyError, TypeError):
             raise ConfigError(f"{name}: not a dictionary of fastfold") from None
-        if form != _FORMAT or not 1 <= found.id <= 255:
-            raise ConfigError(f"{name}: a dictionary of another form, or with an id that is not 1 to 255")
+        if form != _FORMAT or found.id not in (*_SHIPPED_IDS, *OWN_IDS):
+            raise ConfigError(f"{name}: a dictionary of another form, or with an id that is not 1 to 31 or 64 to 255")
         if digest != found.digest or not content.startswith(_ZSTD_MAGIC):
             raise ConfigError(f"{name}: damaged, its content is not that of digest {digest}")
         return found
@@ -110,6 +118,18 @@ class StoredDictionary:
 
 def _digest(content: bytes) -> str:
     return blake2b(content, digest_size=8, person=b"fastfold.dict").hexdigest()
+
+
+def dictionary_for(dictionary: int, state_version: int) -> int:
+    """The id of the dictionary to write with.
+
+    Parameters
+    ----------
+    dictionary : int
+        -1 for the one of the version: who reads no later version has no later dictionary either.
+    state_version : int
+    """
+    return _DEFAULT_IDS[state_version] if dictionary < 0 else dictionary
 
 
 @lru_cache(maxsize=1)

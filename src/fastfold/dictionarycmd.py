@@ -148,8 +148,8 @@ def _of_redis(settings: Settings, definition: str, most: int) -> Iterator[tuple[
     from fastfold.values import ValueForm
 
     form = ValueForm.load(folder=settings.dictionary_folder)
-    decoder = Decoder(load_definition(definition), settings.limits, form)
     with closing(open_progress()) as progress, closing(Keyspace(settings, Pace(0.0), progress.step)) as keyspace:
+        decoder = Decoder(load_definition(definition), settings.limits, form, keyspace.get_many)
         progress.begin("scanning", None)
         states = Lookup(keyspace, decoder, settings.namespace.encode(), progress).read()
         for state in islice((one for one in states if one is not None), most):

@@ -67,9 +67,10 @@ def open_store(
 
     chosen = replace(settings or Settings(), redis_url=url, namespace=namespace)
     loaded = definition if isinstance(definition, FoldDefinition) else load_definition(definition)
-    decoder = Decoder(loaded, chosen.limits, ValueForm.load(folder=chosen.dictionary_folder))
-    keyspace = needs("fastfold.keyspace")
-    return RedisStates(keyspace.Keyspace(chosen, keyspace.Pace(keys_per_s)), decoder, namespace.encode())
+    form = ValueForm.load(folder=chosen.dictionary_folder)
+    module = needs("fastfold.keyspace")
+    keyspace = module.Keyspace(chosen, module.Pace(keys_per_s))
+    return RedisStates(keyspace, Decoder(loaded, chosen.limits, form, keyspace.get_many), namespace.encode())
 
 
 class RedisStates:

@@ -32,7 +32,7 @@ STATE_VERSION = 3
 """Of the payloads of states, unless told otherwise."""
 VALUE_BYTES = 64 << 20
 """Largest payload of a value, bytes: more is neither written nor read."""
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 5
 """Chosen by cost, see ARCHITECTURE.md: the best that keeps to the time a state may take."""
 
 

@@ -87,13 +87,11 @@ cdef uint8_t* _end_bits(BitWriter* b) noexcept nogil:
 
 cdef uint64_t _peek(const BitReader* b) noexcept nogil:
     """A word of which at least BITS_AT_ONCE bits are those that come next, with zeros behind the end."""
-    cdef uint64_t left = (b.end >> 3) - (b.at >> 3)
-    cdef uint64_t word = 0
-    if left >= 8:
-        word = ff_load64(b.start + (b.at >> 3))
-    elif left:
-        memcpy(&word, b.start + (b.at >> 3), left)
-    return word >> (b.at & 7)
+    cdef uint64_t left = b.end - (b.at & ~<uint64_t> 7)
+    if left >= 64:
+        return ff_load64(b.start + (b.at >> 3)) >> (b.at & 7)
+    # There is a mark, and more, before the first bit: the last eight bytes are all of the payload.
+    return ff_load64(b.start + (b.end >> 3) - 8) >> (64 - left) >> (b.at & 7) if left else 0
 
 
 cdef bint _has_bits(BitReader* b, int count) noexcept nogil:
