@@ -89,11 +89,11 @@ def memory_connect(store: MemoryStore) -> Callable[[Node], Connection]:
     return lambda node: store.connect()
 
 
-def count_of(value: bytes | None) -> int:
-    """How many events a stored state holds."""
+def count_of(value: bytes | None, host: str = "a") -> int:
+    """How many events a stored state of a host holds."""
     if value is None:
         return 0
-    counts: Any = decode(PLAN, unpack_value(value)).values["counts"]
+    counts: Any = decode(PLAN, unpack_value(value, None, ("", host))).values["counts"]
     return int(counts["other"])
 
 

@@ -14,7 +14,7 @@ from fastfold.ledger import HostRecord
 from fastfold.schema import FoldDefinition
 from fastfold.states import State
 from fastfold.types import Limits
-from fastfold.values import Codec, ValueForm, form_of
+from fastfold.values import Codec, Host, ValueForm, form_of
 
 __all__ = ["UNREADABLE", "Decoder", "is_detection_key", "is_host_key"]
 
@@ -56,6 +56,11 @@ class Decoder:
         self._plan = Plan(None, definition, limits or Limits())
         self._codec = Codec(form)
         self._names = None if get_many is None else HostNames(get_many, self._codec)
+
+    def know(self, record: bytes, host: Host) -> None:
+        """Remember whose a key of a host record is, from who asked for that host: its states need no record then."""
+        if self._names is not None:
+            self._names.know(record, host)
 
     def learn(self, keys: Iterable[bytes]) -> None:
         """Read the names of the hosts of many states at once, before they are asked for one by one."""

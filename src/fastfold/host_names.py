@@ -30,6 +30,10 @@ class HostNames:
         self._codec = codec
         self._known: dict[bytes, Host | CorruptValue] = {}
 
+    def know(self, record: bytes, host: Host) -> None:
+        """Remember whose a key of a host record is, from who asked for that host."""
+        self._known[record] = host
+
     def learn(self, keys: Iterable[bytes]) -> None:
         """Read the records of all hosts that keys of states belong to, in one packet."""
         wanted = list(dict.fromkeys(key for key in map(_record_key, keys) if key not in self._known))

@@ -22,7 +22,8 @@ from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.folding import fold_file
 from fastfold.inflate import open_inflater
 from fastfold.reference import Event
-from fastfold.reference_payload import MARK
+from fastfold.reference_version2 import MARK_2
+from fastfold.reference_version3 import MARK_3
 from fastfold.schema import EventMapping, FoldDefinition, Schema, Source
 from fastfold.states import State, Text, Value
 from fastfold.types import COLUMNS, KINDS, Limits
@@ -312,7 +313,7 @@ def test_damaged_payloads_are_refused_the_same(fold: str, data: st.DataObject) -
 @example(b"")
 def test_any_bytes_are_refused_the_same(payload: bytes) -> None:
     for definition in DEFINITIONS.values():
-        for start in (b"", b"\0\1h\1p", MARK, MARK + b"\3\0\0p\0\0h\0"):
+        for start in (b"", b"\0\1h\1p", MARK_2, MARK_2 + b"\3\0\0p\0\0h\0", MARK_3, MARK_3 + b"\5\0\0\0\0h\0\0p\0"):
             refuse_or_read_the_same(start + payload, definition)
 
 
@@ -362,7 +363,7 @@ def test_corners_of_payloads_are_refused_the_same(body: bytes) -> None:
     ],
 )
 def test_corners_of_version_2_are_refused_the_same(body: bytes) -> None:
-    refuse_or_read_the_same(MARK + b"\3\0\0p\0\0h\0" + body, PROCESS)
+    refuse_or_read_the_same(MARK_2 + b"\3\0\0p\0\0h\0" + body, PROCESS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
