@@ -69,10 +69,12 @@ class Stored:
     client: Any
 
     def put(self, *states: State, life_s: int = 600, codec: Codec | None = None, version: int = 3) -> None:
-        """Store states, without records of their hosts."""
+        """Store states, and records of their hosts where there are none."""
         pack = pack_value if codec is None else codec.pack
         for one in states:
             self.client.set(key_of(one), pack(reference.encode(one, DEFINITION, version)), ex=life_s)
+            record = HostRecord(one.tenant, one.host)
+            self.client.set(host_key(one.tenant, one.host), pack_value(record.encode()), ex=life_s, nx=True)
 
     def put_record(self, tenant: str, host: str, life_s: int = 600) -> bytes:
         """Store a host record of one batch; returns its key."""

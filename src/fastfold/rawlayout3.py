@@ -41,7 +41,11 @@ def outer_3(value: bytes) -> Iterator[Field]:
         if not walk.rest:
             return
         start = walk.at
-        sizes.append(walk.varint())
+        try:
+            sizes.append(walk.varint())
+        except CorruptValue:
+            yield Field(start, len(value) - start, f"size of {name}", "unreadable")
+            return
         yield walk.since(start, f"size of {name}", f"{sizes[-1]} bytes")
     for name, size in (("checksum", 4), ("numbers", sizes[1])):
         start = walk.at
