@@ -77,9 +77,7 @@ def _group(payloads: list[bytes]) -> list[tuple[tuple[str, str], list[bytes]]]:
     by_host: dict[tuple[str, str], list[bytes]] = {}
     for payload in payloads:
         by_host.setdefault(identity(payload)[:2], []).append(payload)
-    return [
-        (host, some[at : at + GROUP]) for host, some in by_host.items() for at in range(0, len(some), GROUP)
-    ]
+    return [(host, some[at : at + GROUP]) for host, some in by_host.items() for at in range(0, len(some), GROUP)]
 
 
 def _least(work: Callable[[], object]) -> float:

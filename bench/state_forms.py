@@ -62,7 +62,9 @@ def forms(trained_on: Fleet | None) -> list[Form]:
         _ours("fastfold, its own dictionary", ValueForm.load(1)),
     ]
     if trained_on is not None:
-        made = train([compressed_part(payload) for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet")
+        made = train(
+            [compressed_part(payload) for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet"
+        )
         form = ValueForm((Dictionary(made.id, made.content, ZSTD_LEVEL),), made.id)
         found.append(_ours("fastfold, dictionary of another fleet", form))
     return found

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from fastfold import reference
 from fastfold.cli import cli
-from fastfold.dictionaries import StoredDictionary, find_dictionaries
+from fastfold.dictionaries import DEFAULT_ID, StoredDictionary, find_dictionaries
 from fastfold.ledger import HostRecord
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet

@@ -277,8 +277,11 @@ class Settings:
         "", "redis", "folder of dictionaries (<id>.ffdict) to read with, besides those of fastfold; empty: none"
     )
     state_version: int = _setting(
-        3, "redis", "format that states are written in; an older one while workers that know no other still run",
-        least=1, most=3,
+        3,
+        "redis",
+        "format that states are written in; an older one while workers that know no other still run",
+        least=1,
+        most=3,
     )
     zstd_level: int = _setting(5, "redis", "zstd level of states", least=1, most=19)
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)

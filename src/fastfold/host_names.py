@@ -12,7 +12,7 @@ __all__ = ["HostNames"]
 
 _REMEMBERED = 10_000
 
-GetMany = Callable[[Sequence[bytes]], Sequence[bytes | None | CorruptValue]]
+GetMany = Callable[[Sequence[bytes]], Sequence[bytes | CorruptValue | None]]
 
 
 class HostNames:
@@ -61,7 +61,7 @@ class HostNames:
             raise CorruptValue(f"the record of its host, {record!r}, has its name and {found.reason}", key=key)
         return found
 
-    def _name(self, key: bytes, value: bytes | None | CorruptValue) -> Host | CorruptValue:
+    def _name(self, key: bytes, value: bytes | CorruptValue | None) -> Host | CorruptValue:
         if value is None:
             return CorruptValue("is not there")
         if isinstance(value, CorruptValue):

@@ -124,7 +124,9 @@ class _Inspection:
             payload = self._decoder.payload(key, value)
             if is_detection_key(key):
                 raise ConfigError("--raw shows states and host records; a detection record is shown without it")
-            for field in payload_fields(self._decoder.form(value)[0], payload, None if is_host_key(key) else self._definition):
+            for field in payload_fields(
+                self._decoder.form(value)[0], payload, None if is_host_key(key) else self._definition
+            ):
                 inner.append(field)
         except UNREADABLE as error:
             fault = error.at(key) if isinstance(error, CorruptValue) else error

@@ -16,8 +16,8 @@ from fastfold.states import State
 
 __all__ = ["decode", "encode"]
 
-_WRITERS = {1: Writer1, 2: Writer2, 3: Writer3}
-_READERS = {1: Reader1, 2: Reader2, 3: Reader3}
+_WRITERS: dict[int, type[Writer1 | Writer2]] = {1: Writer1, 2: Writer2, 3: Writer3}
+_READERS: dict[int, type[Reader1 | Reader2]] = {1: Reader1, 2: Reader2, 3: Reader3}
 
 
 def encode(state: State, definition: FoldDefinition, version: int = 3) -> bytes:

@@ -10,7 +10,22 @@ from fastfold.schema import FoldDefinition, Reducer
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.types import KINDS, OPS
 
-__all__ = ["GUID", "MARK_2", "PLAIN", "Head", "Reader2", "Writer2", "form_of", "guid_of", "guid_text", "ipv4_of", "ipv4_text", "is_guid", "keeps_text", "value_of"]
+__all__ = [
+    "GUID",
+    "MARK_2",
+    "PLAIN",
+    "Head",
+    "Reader2",
+    "Writer2",
+    "form_of",
+    "guid_of",
+    "guid_text",
+    "ipv4_of",
+    "ipv4_text",
+    "is_guid",
+    "keeps_text",
+    "value_of",
+]
 
 MARK_2 = b"\x80\x00"
 """What version 2 begins with: a zero, written longer than any varint of version 1 is."""
@@ -40,6 +55,7 @@ def guid_of(text: str) -> tuple[bytes, int, bytes, bytes]:
 
 
 def guid_text(host: bytes, seconds: int, counter: bytes, session: bytes) -> str:
+    """The GUID of its parts."""
     time = seconds.to_bytes(4, "big")
     text = (host + time[2:] + time[:2] + counter + session).hex()
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
@@ -68,6 +84,7 @@ class Writer2(Writer):
         self.guid_host, self.guid_session, self.seconds = bytes(4), bytes(6), self.base_ns // NS
 
     def write(self) -> bytes:
+        """The payload."""
         out = MARK_2 + self.base() + self._identity()
         parts = [self.parts(reducer, value) for reducer, value in self.values]
         heads, texts, numbers, times = (b"".join(part[place] for part in parts) for place in range(4))
@@ -147,6 +164,7 @@ class Reader2(Reader):
         self.guid_host, self.guid_session, self.seconds = bytes(4), bytes(6), 0
 
     def read(self) -> State:
+        """The state."""
         self.take(len(MARK_2))
         self.base()
         process = self._process()
@@ -266,6 +284,7 @@ class Head:
 
 
 def keeps_text(reducer: Reducer) -> bool:
+    """Whether what a reducer keeps is texts."""
     return reducer.op in ("first", "last", "set")
 
 
@@ -274,6 +293,7 @@ def _is_plain(reducer: Reducer, head: Head) -> bool:
 
 
 def value_of(reducer: Reducer, head: Head, texts: list[str], numbers: list[int], times: list[int]) -> Value:
+    """The value of a reducer, of what stood in the parts of a payload."""
     if reducer.op == "count":
         return dict(zip(head.kinds, numbers, strict=True))
     if keeps_text(reducer):

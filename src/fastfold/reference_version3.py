@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from fastfold.errors import CorruptValue
-from fastfold.reference_bytes import NS, UNITS, Writer
+from fastfold.reference_bytes import NS, UNITS
 from fastfold.reference_version2 import (
     GUID,
     PLAIN,

@@ -26,7 +26,17 @@ from fastfold._core import Dictionary, Packer
 from fastfold.dictionaries import DEFAULT_ID, find_dictionaries
 from fastfold.errors import ConfigError, CorruptValue, UnknownForm
 
-__all__ = ["STATE_VERSION", "VALUE_BYTES", "ZSTD_LEVEL", "Codec", "ValueForm", "compressed_part", "form_of", "pack_value", "unpack_value"]
+__all__ = [
+    "STATE_VERSION",
+    "VALUE_BYTES",
+    "ZSTD_LEVEL",
+    "Codec",
+    "ValueForm",
+    "compressed_part",
+    "form_of",
+    "pack_value",
+    "unpack_value",
+]
 
 STATE_VERSION = 3
 """Of the payloads of states, unless told otherwise."""

@@ -33,7 +33,9 @@ def server(redis_server: Any) -> Any:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dictionary of one's own."""
     path = tmp_path_factory.mktemp("dictionaries")
-    samples = [compressed_part(payload) for n in range(20) for payload in deltas(f"pc-{n}", PROCESSES, time_s=n).payloads]
+    samples = [
+        compressed_part(payload) for n in range(20) for payload in deltas(f"pc-{n}", PROCESSES, time_s=n).payloads
+    ]
     (path / "64.ffdict").write_bytes(train(samples, 64, "a test", 4096).dump())
     return path
 
@@ -71,9 +73,9 @@ def test_writers_of_all_versions_take_turns_and_lose_nothing(server: Any, a_writ
         (2, 1, own),
         (1, 64, own),
         (3, 2, own),
-        (2, 1, ""),
+        (2, 1, own),
         (3, 64, own),
-        (3, 0, ""),
+        (3, 0, own),
         (1, 0, own),
         (3, 2, own),
     ]

@@ -145,7 +145,10 @@ def test_the_third_version() -> None:
 @pytest.mark.parametrize(
     ("value", "names"),
     [
-        ("22830503aabbccdd" + "00" * 3 + "ff" * 9, ["size of texts", "size of numbers", "checksum", "numbers", "texts"]),
+        (
+            "22830503aabbccdd" + "00" * 3 + "ff" * 9,
+            ["size of texts", "size of numbers", "checksum", "numbers", "texts"],
+        ),
         ("4600830500aabbccdd", ["form", "size of texts", "size of numbers", "checksum"]),
         ("ff81", ["size of texts"]),
         ("20", []),

@@ -20,7 +20,6 @@ from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.reference import Event, decode, encode, fold, inflate, merge_states, parse_lines, parse_time, read_lines
 from fastfold.reference_bytes import varint
 from fastfold.reference_version2 import MARK_2
-from fastfold.reference_version3 import MARK_3
 from fastfold.schema import (
     Condition,
     EventMapping,
@@ -1124,7 +1123,18 @@ def test_every_truncation_and_every_extension_of_a_payload_is_refused() -> None:
 
 
 def test_the_reference_imports_nothing_of_the_core() -> None:
-    parts = ["", "_bounds", "_bytes", "_inflate", "_payload", "_records", "_times", "_version1", "_version2", "_version3"]
+    parts = [
+        "",
+        "_bounds",
+        "_bytes",
+        "_inflate",
+        "_payload",
+        "_records",
+        "_times",
+        "_version1",
+        "_version2",
+        "_version3",
+    ]
     modules: set[str | None] = set()
     for part in parts:
         tree = ast.parse(Path(reference.__file__).with_name(f"reference{part}.py").read_text(encoding="utf-8"))

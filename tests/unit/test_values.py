@@ -15,8 +15,8 @@ import pytest
 import zstandard
 
 from fastfold._core import Dictionary, Packer
-from fastfold.dictionary_tables import join_tables
 from fastfold.dictionaries import StoredDictionary, find_dictionaries, train
+from fastfold.dictionary_tables import join_tables
 from fastfold.errors import ConfigError, CorruptValue, ParkError, UnknownForm
 from fastfold.values import Codec, ValueForm, form_of, pack_value, unpack_value
 

@@ -56,7 +56,9 @@ cdef size_t _frame_bytes(size_t size) noexcept nogil:
     return _frame_head(head, size, False) + BLOCK_HEAD
 
 
-cdef bint _is_one_block(const uint8_t* frame, size_t made, size_t size, bint has_checksum, uint32_t kind) noexcept nogil:
+cdef bint _is_one_block(
+    const uint8_t* frame, size_t made, size_t size, bint has_checksum, uint32_t kind
+) noexcept nogil:
     """Whether a frame is what can be put back, and its only block of that kind."""
     cdef uint8_t expected[FRAME_HEAD_MOST]
     cdef size_t head = _frame_head(expected, size, has_checksum)
