@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastfold._core import Dictionary, Plan, identity, merge_group
-from fastfold.dictionaries import OWN_IDS, find_dictionaries, train
+from fastfold.dictionaries import OWN_IDS, compressed_part, find_dictionaries, train
 from fastfold.types import Limits
-from fastfold.values import Codec, ValueForm, compressed_part
+from fastfold.values import ZSTD_LEVEL, Codec, ValueForm
 from state_source import Fleet
 
 __all__ = ["Times", "time_states"]
 
-LEVELS = (1, 3, 5, 6, 9, 12, 19)
+LEVELS = (1, 3, 5, 6, 7, 9, 12, 19)
 GROUP = 64
 """States in one call: a host of usual size."""
 REPEAT = 7
@@ -41,18 +41,18 @@ def time_states(fleet: Fleet, judged: Fleet) -> list[Times]:
     trained = fleet is not judged
     times = []
     plan = Plan(None, fleet.definition, Limits())
-    content = find_dictionaries()[0].content
+    content = find_dictionaries()[-1].content
     if trained:
         others = [compressed_part(payload) for name, payload in fleet.payloads.items() if name not in judged.payloads]
         content = train(others, OWN_IDS[0], "another fleet").content
     for level in LEVELS:
         codec = Codec(ValueForm((Dictionary(OWN_IDS[0], content, level),), OWN_IDS[0], level))
         times += [_time(plan, codec, level, title, some) for title, some in sizes.items()]
-    codec = Codec(ValueForm((Dictionary(OWN_IDS[0], content, 5),), OWN_IDS[0], 5))
+    codec = Codec(ValueForm((Dictionary(OWN_IDS[0], content, ZSTD_LEVEL),), OWN_IDS[0], ZSTD_LEVEL))
     step = len(payloads) // 10
     for tenth in (0, 2, 4, 6, 8, 9):
         some = payloads[tenth * step : (tenth + 1) * step]
-        times.append(_time(plan, codec, 5, f"{10 * tenth} to {10 * tenth + 10} % by size", some))
+        times.append(_time(plan, codec, ZSTD_LEVEL, f"{10 * tenth} to {10 * tenth + 10} % by size", some))
     return times
 
 

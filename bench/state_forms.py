@@ -11,10 +11,10 @@ import msgspec
 import zstandard
 
 from fastfold._core import Dictionary
-from fastfold.dictionaries import OWN_IDS, train
+from fastfold.dictionaries import OWN_IDS, compressed_part, train
 from fastfold.states import to_json
 from fastfold.store import host_key, process_key
-from fastfold.values import ZSTD_LEVEL, Codec, ValueForm, compressed_part
+from fastfold.values import ZSTD_LEVEL, Codec, ValueForm
 from state_source import Fleet, Identity
 
 __all__ = ["Form", "Keys", "forms"]
@@ -40,6 +40,7 @@ class Form:
     key: Callable[[Identity], bytes]
     value: Callable[[Fleet, Identity], bytes]
     records: Callable[[Fleet], Iterator[tuple[bytes, bytes]]] | None = None
+    form: ValueForm | None = None
 
 
 def as_json(fleet: Fleet, identity: Identity) -> bytes:
@@ -77,4 +78,4 @@ def _ours(title: str, form: ValueForm) -> Form:
         for (tenant, host), record in fleet.records.items():
             yield host_key(tenant, host), codec.pack(record.encode())
 
-    return Form(title, Keys.short, lambda fleet, identity: codec.pack(fleet.payloads[identity]), records)
+    return Form(title, Keys.short, lambda fleet, identity: codec.pack(fleet.payloads[identity]), records, form)

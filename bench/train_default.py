@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 
 from fastfold._core import Folder, Plan, merge_group
-from fastfold.dictionaries import DEFAULT_ID, train
+from fastfold.dictionaries import DEFAULT_ID, compressed_part, train
 from fastfold.folding import fold_file
 from fastfold.generate import Corpus, batches
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
-from fastfold.values import compressed_part
 
 CORPORA = (
     Corpus(files=6, hosts=30, hosts_per_file=10, processes=20, events=8, seed=101),

@@ -32,6 +32,7 @@ __all__ = [
     "DICTIONARY_BYTES",
     "OWN_IDS",
     "StoredDictionary",
+    "compressed_part",
     "dictionary_for",
     "find_dictionaries",
     "train",
@@ -52,6 +53,8 @@ _ZSTD_MAGIC = b"\x37\xa4\x30\xec"
 _SEGMENT_BYTES = 700
 _MATCH_BYTES = 8
 _SAMPLES_LEAST = 100
+_MARK_2 = b"\x80\x00"
+_MARK_3 = b"\x80\x80\x00"
 _TABLES_BYTES = 32 << 10
 """Of the dictionary whose tables are taken."""
 _TABLES_LEVEL = 9
@@ -178,6 +181,15 @@ def _files(folder: str | os.PathLike[str]) -> Sequence[Path]:
         raise ConfigError(f"{os.fspath(folder)}: cannot be read: {error.strerror or error}") from None
 
 
+def compressed_part(payload: bytes) -> bytes:
+    """What zstd is given of the payload of a state: dictionaries are trained on it."""
+    if payload.startswith(_MARK_3):
+        size = int.from_bytes(payload[3:7], "little")
+        start = payload.index(b"\0", payload.index(b"\0", 7) + 1) + 1
+        return payload[start : start + size]
+    return payload.removeprefix(_MARK_2)
+
+
 def train(
     payloads: Iterable[bytes], number: int, trained_on: str, size_bytes: int = DICTIONARY_BYTES
 ) -> StoredDictionary:
@@ -186,7 +198,7 @@ def train(
     Parameters
     ----------
     payloads : iterable of bytes
-        What is compressed of states, see `fastfold.values.compressed_part`.
+        What is compressed of states, see `compressed_part`.
     number : int
         Its id.
     trained_on : str

@@ -14,11 +14,17 @@ import click
 
 from fastfold.clihelp import HelpCommand, HelpGroup
 from fastfold.config import Settings, load
-from fastfold.dictionaries import DICTIONARY_BYTES, OWN_IDS, StoredDictionary, find_dictionaries, train
+from fastfold.dictionaries import (
+    DICTIONARY_BYTES,
+    OWN_IDS,
+    StoredDictionary,
+    compressed_part,
+    find_dictionaries,
+    train,
+)
 from fastfold.exits import Exit
 from fastfold.options import needs
 from fastfold.text import escape
-from fastfold.values import compressed_part
 
 __all__ = ["dictionary"]
 

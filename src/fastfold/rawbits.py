@@ -68,7 +68,13 @@ class BitWalk:
         return -number if number and self.take(1) else number
 
     def groups(self) -> int:
-        """Three bits at a time, each with one that says whether more follow."""
+        """Three bits at a time, each with one that says whether more follow.
+
+        Raises
+        ------
+        CorruptValue
+            If they are too many.
+        """
         number = 0
         for shift in range(0, _COUNTER_BITS, 3):
             group = self.take(4)

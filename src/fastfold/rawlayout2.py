@@ -145,7 +145,12 @@ def _endpoint(walk: Walk) -> str:
 
 
 def take_head(walk: Walk, tag: int, names: dict[int, str]) -> Head:
-    """The head of a reducer, behind its tag."""
+    """The head of a reducer, behind its tag.
+
+    Raises
+    ------
+    CorruptValue
+    """
     head = Head(names.get(tag >> 3, f"tag {tag >> 3}"), OPS[tag & 7])
     start = walk.at
     if head.op == "count":
@@ -185,7 +190,12 @@ def kind_name(number: int) -> str:
 
 
 def take_texts(walk: Walk, head: Head, times: Times | None = None) -> Iterator[Field]:
-    """The texts of a reducer that stand as they are."""
+    """The texts of a reducer that stand as they are.
+
+    Raises
+    ------
+    CorruptValue
+    """
     before = b""
     for place in range(head.count if head.form == PLAIN else 0):
         start = walk.at

@@ -32,7 +32,6 @@ __all__ = [
     "ZSTD_LEVEL",
     "Codec",
     "ValueForm",
-    "compressed_part",
     "form_of",
     "pack_value",
     "unpack_value",
@@ -49,8 +48,6 @@ ZSTD_LEVEL = 5
 Host = tuple[str, str]
 """Tenant and host."""
 
-_MARK_2 = b"\x80\x00"
-_MARK_3 = b"\x80\x80\x00"
 _FORM_3 = 32
 _FORM_3_OWN = 64
 
@@ -69,15 +66,6 @@ def form_of(value: bytes) -> tuple[int, int]:
     if form < _FORM_3:
         return form, value[1]
     return 3, form if form >= _FORM_3_OWN else form - _FORM_3
-
-
-def compressed_part(payload: bytes) -> bytes:
-    """What zstd is given of the payload of a state: dictionaries are trained on it."""
-    if payload.startswith(_MARK_3):
-        size = int.from_bytes(payload[3:7], "little")
-        start = payload.index(b"\0", payload.index(b"\0", 7) + 1) + 1
-        return payload[start : start + size]
-    return payload.removeprefix(_MARK_2)
 
 
 def _name(host: Host) -> bytes:

@@ -13,10 +13,10 @@ import redis
 from committing import NEVER, PLAN, a_batch, a_committer, count_of, deltas, record_of, state_key
 from fastfold._core import decode, merge_group
 from fastfold.commit import Committer
-from fastfold.dictionaries import train
+from fastfold.dictionaries import compressed_part, train
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.store import host_key, process_key
-from fastfold.values import Codec, ValueForm, compressed_part, form_of, unpack_value
+from fastfold.values import Codec, ValueForm, form_of, unpack_value
 from golden_values.golden_values import read_golden
 
 pytestmark = pytest.mark.servers

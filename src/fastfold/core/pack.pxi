@@ -49,7 +49,7 @@ cdef class Packer:
         if write and self.compressing == NULL:
             raise ValueError(f"dictionary {write} is not among those given")
         if FORM_3 <= write < FORM_3_OWN:
-            raise ValueError(f"dictionary {write} cannot be written with, only 1 to {FORM_3 - 1} and from {FORM_3_OWN} on")
+            raise ValueError(f"dictionary {write} cannot be written with: its id is between ours and one's own")
         self.write = <uint8_t> write
         _zstd.set_parameter(self.compressor, ZSTD_LEVEL, level)
         _zstd.set_parameter(self.compressor, ZSTD_CONTENT_SIZE, 1)
