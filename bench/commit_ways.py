@@ -149,13 +149,13 @@ class RedisPySingly(RedisPyPipeline):
         for group in groups_of(hosts):
             group.reads()
             for key, delta in zip(group.keys, group.host.deltas.payloads, strict=True):
-                self._commit_one(key, delta)
+                self._commit_one(key, delta, (group.host.deltas.tenant, group.host.deltas.host))
 
-    def _commit_one(self, key: bytes, delta: bytes) -> None:
+    def _commit_one(self, key: bytes, delta: bytes, host: tuple[str, str]) -> None:
         codec = self.transactions.codec
         with self.client.pipeline(transaction=True) as pipe:
             pipe.watch(key)
-            merged = self.merge(codec.unpack_all([pipe.get(key)], [key]), [delta])
+            merged = self.merge(codec.unpack_all([pipe.get(key)], [key], host), [delta])
             pipe.multi()
             pipe.execute_command("SETEX", key, SETTINGS.state_ttl_s, *codec.pack_all(merged))
             pipe.execute()

@@ -3,9 +3,10 @@
     python bench/state.py                     the real files (FASTFOLD_OTRF, else ../shared/data/otrf)
     python bench/state.py --generate          generated files
     python bench/state.py --no-limits         sets as large as a fold definition allows
-    python bench/state.py --train NAME        a dictionary trained on that DNS domain, judged on all others
+    python bench/state.py --train NAME ...    a dictionary trained on that DNS domain, judged on all others
 
 Every state is written to a real redis-server in every form, with a TTL; what Redis says of it is in the table.
+Of the real files the two largest domains are trained on in turn, unless told otherwise.
 """
 
 from __future__ import annotations
@@ -13,15 +14,21 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from inputs import ROOT, generate, list_files, real_folder
-from report import place
+from report import place, sign, write
 from state_cpu import Times, time_states
 from state_forms import Form, Keys, forms
+from state_parts import value_parts
 from state_redis import Measured, Server
 from state_source import Fleet, fold_fleet
+
+DOMAINS = ("theshire.local", "pandalab.com")
+"""The two largest of the real files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +36,21 @@ class Row:
     """One form of all states."""
 
     title: str
-    payload_bytes: int
     measured: Measured
+
+    def figures(self, first: Row) -> dict[str, Any]:
+        """What the table shows, beside the form that is compared with."""
+        one, other = self.measured, first.measured
+        return {
+            "form": self.title,
+            "value_bytes": one.value_bytes / one.processes,
+            "value_quantiles": {str(q): one.value_quantile(q) for q in (0.5, 0.9, 0.99, 1)},
+            "usage_bytes": one.usage_bytes / one.processes,
+            "usage_quantiles": {str(q): one.usage_quantile(q) for q in (0.5, 0.99)},
+            "used_bytes": one.used_bytes / one.processes,
+            "value_saved": 1 - one.value_bytes / other.value_bytes,
+            "used_saved": 1 - one.used_bytes / other.used_bytes,
+        }
 
 
 def main() -> int:
@@ -39,12 +59,15 @@ def main() -> int:
         source, files = choose_files(options, Path(made))
         say(f"{source}: folding {len(files)} files")
         fleet = fold_fleet(files, options.no_limits)
-    text = report(source, fleet, options)
+    sections = [measure(fleet, train) for train in options.train or [None]]
+    texts, figures = zip(*sections, strict=True)
+    facts = place(["fastfold", "zstandard", "zstd"], {"redis-server": figures[0]["redis_version"]})
+    limits = "sets of up to 1024 members" if options.no_limits else "sets as they are limited by default"
+    text = "\n\n".join([f"Input: {source}, {limits}.", *texts, "\n\n".join(sign(facts))]) + "\n"
     print(text)
-    options.results.mkdir(parents=True, exist_ok=True)
-    name = options.name or default_name(options)
-    (options.results / f"{name}.md").write_text(text + "\n")
-    say(f"written: {options.results / name}.md")
+    shown = {"source": source, "no_limits": options.no_limits, "sections": figures, "place": facts}
+    for path in write(options.results, options.name or default_name(options), text, shown):
+        say(f"written: {path}")
     return 0
 
 
@@ -54,9 +77,14 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--generate", action="store_true", help="generated files")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="of what is generated (default 1)")
     parser.add_argument("--no-limits", action="store_true", help="sets of up to 1024 members")
-    parser.add_argument("--train", metavar="NAME", help="train a dictionary on this DNS domain, judge on the others")
+    parser.add_argument(
+        "--train",
+        nargs="+",
+        metavar="NAME",
+        help="train a dictionary on each of these DNS domains, judge on the others",
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results", metavar="FOLDER")
-    parser.add_argument("--name", help="of the file written there")
+    parser.add_argument("--name", help="of the files written there")
     return parser.parse_args()
 
 
@@ -65,49 +93,67 @@ def choose_files(options: argparse.Namespace, made: Path) -> tuple[str, list[Pat
     if options.files:
         return "files given", list_files(options.files)
     if not options.generate and real_folder().is_dir():
+        options.train = options.train or DOMAINS
         return "OTRF security datasets", list_files([real_folder()])
     options.generate = True
     return "generated files", generate(made, options.seed, 20)
 
 
 def default_name(options: argparse.Namespace) -> str:
-    kind = "generated" if options.generate else "given" if options.files else "real"
-    parts = ["state", kind, "no-limits" if options.no_limits else "", f"train-{options.train}" if options.train else ""]
-    return "-".join(part for part in parts if part)
+    kind = "generated" if options.generate else "given" if options.files else ""
+    return "-".join(part for part in ("state", kind, "no-limits" if options.no_limits else "") if part)
 
 
-def report(source: str, fleet: Fleet, options: argparse.Namespace) -> str:
-    """The tables and what they rest on."""
-    judged = fleet.without(options.train) if options.train else fleet
+def measure(fleet: Fleet, train: str | None) -> tuple[str, dict[str, Any]]:
+    """The tables of one division into trained on and judged, and their figures."""
+    judged = fleet.without(train) if train else fleet
     with Server() as server:
         empty = server.measure(Keys.short, judged, lambda fleet, identity: b"")
-        rows = []
-        for form in forms(fleet.only(options.train) if options.train else None):
-            say(f"{form.title}")
-            rows.append(measure(server, form, judged))
-    lines = [*_table(rows), "", *_rest(rows[-1], empty, judged), "", *_events(rows[-1], judged)]
+        made = forms(fleet.only(train) if train else None)
+        rows = [Row(form.title, _measured(server, form, judged)) for form in made]
+        version = server.version
     say("CPU time")
-    lines += ["", *_times(time_states(fleet, judged))]
-    facts = place([])
-    lines += [
+    times = time_states(fleet, judged)
+    last = made[-1].form
+    assert last is not None, "the last is ours"
+    parts = value_parts(judged, last)
+    title = f"Dictionary trained on {train}, judged on the rest" if train else "All states"
+    text = [
+        f"## {title}",
         "",
-        f"Input: {source}" + (f"; dictionary trained on {options.train}, judged on the rest" if options.train else ""),
-        f"({len(judged.states)} processes of {len(judged.hosts())} hosts"
-        + (", sets of up to 1024 members)." if options.no_limits else ")."),
+        f"{len(judged.states)} processes of {len(judged.hosts())} hosts.",
         "",
-        f"{facts['date']}, commit {facts['commit']}, {facts['cpu']}, redis-server {server.version}.",
+        *_table(rows),
         "",
-        f"Command: `python bench/state.py {' '.join(sys.argv[1:])}`",
+        *_rest(rows[-1], empty),
+        "",
+        f"What a value of `{rows[-1].title}` consists of:",
+        "",
+        *_two_columns(parts),
+        "",
+        *_events(rows[-1], judged),
+        "",
+        *_times(times),
     ]
-    return "\n".join(lines)
+    return "\n".join(text), {
+        "trained_on": train,
+        "processes": len(judged.states),
+        "hosts": len(judged.hosts()),
+        "events": judged.events,
+        "redis_version": version,
+        "forms": [row.figures(rows[0]) for row in rows],
+        "empty_used_bytes": empty.used_bytes / empty.processes,
+        "value_parts": parts,
+        "cpu": [asdict(one) for one in times],
+    }
 
 
-def measure(server: Server, form: Form, fleet: Fleet) -> Row:
-    measured = server.measure(form.key, fleet, form.value, form.records)
-    return Row(form.title, measured.value_bytes, measured)
+def _measured(server: Server, form: Form, fleet: Fleet) -> Measured:
+    say(form.title)
+    return server.measure(form.key, fleet, form.value, form.records)
 
 
-def _table(rows: list[Row]) -> list[str]:
+def _table(rows: Sequence[Row]) -> list[str]:
     lines = [
         "| form | value mean | 50 % | 90 % | 99 % | most | MEMORY USAGE mean | 50 % | 99 % | used_memory per process "
         "| value less than JSON | memory less than JSON |",
@@ -130,24 +176,25 @@ def _table(rows: list[Row]) -> list[str]:
     return lines
 
 
-def _rest(row: Row, empty: Measured, fleet: Fleet) -> list[str]:
+def _rest(row: Row, empty: Measured) -> list[str]:
     """What the memory of the last form consists of."""
     one = row.measured
     processes = one.processes
-    parts: list[tuple[str, float]] = [
-        ("key, entries of both tables, object and TTL, with an empty value", empty.used_bytes / processes),
-        ("host records, by `MEMORY USAGE`", one.record_bytes / processes),
-        ("values, as they are", one.value_bytes / processes),
+    parts = {
+        "key, entries of both tables, object and TTL, with an empty value": empty.used_bytes / processes,
+        "host records, by `MEMORY USAGE`": one.record_bytes / processes,
+        "values, as they are": one.value_bytes / processes,
+    }
+    parts["rounding up to the sizes of the allocator, and the rest"] = one.used_bytes / processes - sum(parts.values())
+    return [
+        f"What a process of `{row.title}` takes, {one.used_bytes / processes:.0f} bytes:",
+        "",
+        *_two_columns(parts),
     ]
-    parts.append(
-        (
-            "rounding up to the sizes of the allocator, and the rest",
-            one.used_bytes / processes - sum(p for _, p in parts),
-        )
-    )
-    lines = [f"What a process of `{row.title}` takes, {one.used_bytes / processes:.0f} bytes:", ""]
-    lines += ["| part | bytes |", "|---|---:|", *(f"| {title} | {size:.0f} |" for title, size in parts)]
-    return lines
+
+
+def _two_columns(parts: dict[str, float]) -> list[str]:
+    return ["| part | bytes |", "|---|---:|", *(f"| {title} | {size:.1f} |" for title, size in parts.items())]
 
 
 def _events(row: Row, fleet: Fleet) -> list[str]:

@@ -11,7 +11,7 @@ import msgspec
 import zstandard
 
 from fastfold._core import Dictionary
-from fastfold.dictionaries import OWN_IDS, train
+from fastfold.dictionaries import OWN_IDS, compressed_part, train
 from fastfold.states import to_json
 from fastfold.store import host_key, process_key
 from fastfold.values import ZSTD_LEVEL, Codec, ValueForm
@@ -40,6 +40,7 @@ class Form:
     key: Callable[[Identity], bytes]
     value: Callable[[Fleet, Identity], bytes]
     records: Callable[[Fleet], Iterator[tuple[bytes, bytes]]] | None = None
+    form: ValueForm | None = None
 
 
 def as_json(fleet: Fleet, identity: Identity) -> bytes:
@@ -62,7 +63,9 @@ def forms(trained_on: Fleet | None) -> list[Form]:
         _ours("fastfold, its own dictionary", ValueForm.load(1)),
     ]
     if trained_on is not None:
-        made = train([payload[2:] for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet")
+        made = train(
+            [compressed_part(payload) for payload in trained_on.payloads.values()], OWN_IDS[0], "another fleet"
+        )
         form = ValueForm((Dictionary(made.id, made.content, ZSTD_LEVEL),), made.id)
         found.append(_ours("fastfold, dictionary of another fleet", form))
     return found
@@ -75,4 +78,4 @@ def _ours(title: str, form: ValueForm) -> Form:
         for (tenant, host), record in fleet.records.items():
             yield host_key(tenant, host), codec.pack(record.encode())
 
-    return Form(title, Keys.short, lambda fleet, identity: codec.pack(fleet.payloads[identity]), records)
+    return Form(title, Keys.short, lambda fleet, identity: codec.pack(fleet.payloads[identity]), records, form)

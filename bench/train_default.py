@@ -1,4 +1,4 @@
-"""Make the dictionary that comes with fastfold: ``src/fastfold/dictionaries/1.ffdict``.
+"""Make the dictionary that comes with fastfold: ``src/fastfold/dictionaries/2.ffdict``.
 
     python bench/train_default.py OUTPUT
 
@@ -12,13 +12,11 @@ import sys
 from pathlib import Path
 
 from fastfold._core import Folder, Plan, merge_group
-from fastfold.dictionaries import DEFAULT_ID, train
+from fastfold.dictionaries import DEFAULT_ID, compressed_part, train
 from fastfold.folding import fold_file
 from fastfold.generate import Corpus, batches
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
-
-SIZE_BYTES = 112 << 10
 
 CORPORA = (
     Corpus(files=6, hosts=30, hosts_per_file=10, processes=20, events=8, seed=101),
@@ -40,8 +38,8 @@ def main() -> int:
                 names = [(host.host, process) for process in host.processes]
                 merged = merge_group(plan, [payloads.get(name) for name in names], host.payloads)
                 payloads.update(zip(names, merged, strict=True))
-        samples += [payload[2:] for _, payload in sorted(payloads.items())]
-    made = train(samples, DEFAULT_ID, "files of fastfold generate", SIZE_BYTES)
+        samples += [compressed_part(payload) for _, payload in sorted(payloads.items())]
+    made = train(samples, DEFAULT_ID, "files of fastfold generate")
     Path(sys.argv[1]).write_bytes(made.dump())
     print(f"{made.samples} samples, {len(made.content)} bytes, digest {made.digest}")
     return 0

@@ -28,6 +28,7 @@ from golden_values.golden_values import DEFINITION, FOLDER, read_golden
 __all__ = ["Fuzzer"]
 
 VALUE_BYTES = 1 << 20
+_MARK_3 = b"\x80\x80\x00"
 _ODD = (b"\x00", b"\x80", b"\xff", b"\x80\x00", b"\xff" * 9 + b"\x01", b"\xff" * 10, b"\x01\x01", b"\x00" * 16)
 
 
@@ -47,12 +48,15 @@ class Fuzzer:
         self._plan = Plan(None, definition, Limits())
         self._narrow_plan = Plan(None, _narrowed(definition), Limits())
         dictionaries = [Dictionary(one.id, one.content, 3) for one in find_dictionaries()]
-        self._packer = Packer(dictionaries, 1, 3, VALUE_BYTES)
+        self._packer = Packer(dictionaries, 2, 3, VALUE_BYTES)
         plain = Packer([], 0, 1, VALUE_BYTES)
         golden = [one for path in sorted(FOLDER.glob("*.json")) for one in read_golden(path.stem)]
         states = [one.state for one in golden]
-        self._payloads = [encode(self._plan, state, version) for version in (1, 2) for state in states]
+        self._payloads = [encode(self._plan, state, version) for version in (1, 2, 3) for state in states]
         self._values = [one.value for one in golden] + plain.pack(self._payloads) + self._packer.pack(self._payloads)
+        self._names = list({f"{state.tenant}\0{state.host}\0".encode() for state in states})
+        # Behind a checksum that is right, damage goes further: to the parts that are made of the texts.
+        self._parts = [payload for payload in self._payloads if payload.startswith(_MARK_3)]
         self._doors: tuple[tuple[Callable[[bytes], object], list[bytes]], ...] = (
             (lambda data: decode(self._plan, data), self._payloads),
             (lambda data: decode(self._plan, data), self._payloads),
@@ -60,6 +64,7 @@ class Fuzzer:
             (self._merge, self._payloads),
             (self._merge, self._payloads),
             (self._unpack, self._values),
+            (self._unpack_damaged, self._parts),
         )
 
     def run(self, executions: int) -> None:
@@ -79,14 +84,21 @@ class Fuzzer:
 
     def _merge(self, data: bytes) -> object:
         other = self._dice.choice(self._payloads)
-        version = self._dice.choice((1, 2))
+        version = self._dice.choice((1, 2, 3))
         plan = self._dice.choice((self._plan, self._narrow_plan))
         losses: dict[str, int] = {}
         return merge_group(plan, [data, None, other], [data, data, data], version, losses)
 
     def _unpack(self, data: bytes) -> object:
-        (payload,) = self._packer.unpack([data], [b"key"])
+        (payload,) = self._packer.unpack([data], [b"key"], self._dice.choice((None, *self._names)))
         assert payload is not None
+        return decode(self._plan, payload)
+
+    def _unpack_damaged(self, data: bytes) -> object:
+        (value,) = self._packer.pack([data])
+        name = data[7:].split(b"\0")[:2]
+        (payload,) = self._packer.unpack([value], [b"key"], b"\0".join((*name, b"")))
+        assert payload == data, "not what was packed"
         return decode(self._plan, payload)
 
     def _damage(self, seed: bytes, others: list[bytes]) -> bytes:

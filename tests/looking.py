@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from fastfold import reference
 from fastfold.cli import cli
-from fastfold.dictionaries import StoredDictionary, find_dictionaries
+from fastfold.dictionaries import DEFAULT_ID, StoredDictionary, find_dictionaries
 from fastfold.ledger import HostRecord
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet
@@ -56,7 +56,7 @@ def key_of(one: State) -> bytes:
 
 def own_dictionary(folder: Path) -> Codec:
     """Put a dictionary of one's own into a folder; returns what writes with it."""
-    (content,) = (one.content for one in find_dictionaries() if one.id == 1)
+    (content,) = (one.content for one in find_dictionaries() if one.id == DEFAULT_ID)
     (folder / f"{OWN_ID}.ffdict").write_bytes(StoredDictionary(OWN_ID, "tests", 1, content).dump())
     return Codec(ValueForm.load(OWN_ID, folder=str(folder)))
 
@@ -68,11 +68,13 @@ class Stored:
     url: str
     client: Any
 
-    def put(self, *states: State, life_s: int = 600, codec: Codec | None = None) -> None:
-        """Store states."""
+    def put(self, *states: State, life_s: int = 600, codec: Codec | None = None, version: int = 3) -> None:
+        """Store states, and records of their hosts where there are none."""
         pack = pack_value if codec is None else codec.pack
         for one in states:
-            self.client.set(key_of(one), pack(reference.encode(one, DEFINITION)), ex=life_s)
+            self.client.set(key_of(one), pack(reference.encode(one, DEFINITION, version)), ex=life_s)
+            record = HostRecord(one.tenant, one.host)
+            self.client.set(host_key(one.tenant, one.host), pack_value(record.encode()), ex=life_s, nx=True)
 
     def put_record(self, tenant: str, host: str, life_s: int = 600) -> bytes:
         """Store a host record of one batch; returns its key."""

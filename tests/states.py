@@ -48,5 +48,6 @@ def assert_states(found: dict[bytes, bytes], expected: dict[Identity, bytes], na
     assert others == hosts, "one record for each host, and no other key"
     missing = wanted.keys() - found.keys()
     assert not missing, f"{len(missing)} of {len(wanted)} states are missing"
-    different = [key for key, payload in wanted.items() if unpack_value(found[key], key) != payload]
+    named = {process_key(host_key(*name[:2], prefix), name[2]): name[:2] for name in expected}
+    different = [key for key, payload in wanted.items() if unpack_value(found[key], key, named[key]) != payload]
     assert not different, f"{len(different)} of {len(wanted)} states differ, the first under {different[0]!r}"

@@ -10,6 +10,8 @@ cdef extern from "core/word.h" nogil:
     uint64_t ff_load64(const uint8_t* at)
     uint16_t ff_load16(const uint8_t* at)
     uint32_t ff_load32(const uint8_t* at)
+    void ff_store64(uint8_t* at, uint64_t word)
+    int ff_top_bit(uint64_t word)
     uint64_t ff_mix(uint64_t a, uint64_t b)
     bint ff_has_odd_byte(uint64_t word)
     bint ff_same_text(const uint8_t* a, const uint8_t* b, uint32_t length)
@@ -114,6 +116,8 @@ cdef enum Status:
     VALUE_FRAME_FORM
     VALUE_NO_SIZE
     VALUE_EMPTY
+    VALUE_HOST
+    VALUE_CHECKSUM
     VALUE_TOO_LONG
 
 
@@ -515,6 +519,16 @@ ctypedef struct Piece:
     size_t end                  # of what is made of it
 
 
+ctypedef struct Parts:
+    # Of a payload of version 3.
+    const uint8_t* name
+    size_t name_size
+    const uint8_t* texts
+    size_t texts_size
+    const uint8_t* numbers
+    size_t numbers_size
+
+
 # --- rules ---
 
 ctypedef struct Pattern:
@@ -853,15 +867,30 @@ cdef class Packer:
     cdef void* compressing
     cdef list dictionaries      # kept alive
     cdef Bytes frame
+    cdef const uint8_t* name    # of the host whose values are unpacked, while they are
+    cdef size_t name_size
     cdef size_t value_bytes
     cdef uint8_t write
+    cdef bint has_checksum      # as the compressor is set
 
     cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
-    cdef uint8_t* _put_body(self, uint8_t* out, size_t size, size_t made) noexcept nogil
+    cdef size_t _squeeze(
+        self, Bytes* out, size_t front, const uint8_t* data, size_t size, void* dictionary, bint has_checksum
+    ) noexcept nogil
+    cdef Status _pack_1(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
+    cdef Status _pack_2(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
+    cdef Status _pack_3(self, const Parts* parts, Bytes* out) noexcept nogil
     cdef Status _unpack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _unpack_one(self, Piece* piece, Bytes* out) noexcept nogil
     cdef Status _unpack_body(
         self, uint8_t dictionary, const uint8_t* body, size_t size, Piece* piece, Bytes* out
+    ) noexcept nogil
+    cdef Status _unpack_3(self, Piece* piece, Bytes* out) noexcept nogil
+    cdef Status _put_parts(
+        self, Parts* parts, const uint8_t* body, const uint8_t* end, bint is_frame, void* dictionary, Bytes* out
+    ) noexcept nogil
+    cdef Status _expand_texts(
+        self, const uint8_t* body, size_t size, uint8_t* out, size_t texts, bint is_frame, void* dictionary
     ) noexcept nogil
     cdef Status _expand(self, const uint8_t* frame, size_t size, Piece* piece, size_t mark, Bytes* out) noexcept nogil

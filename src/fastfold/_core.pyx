@@ -13,7 +13,8 @@ Read it in the order of its units; each uses only those above it::
     plan      a schema and a fold definition, compiled
     walk      tokens to wanted values     shape   the same for records laid out like one before
     value     wanted values to codes      judge   records to event rows     parse   whole lines
-    codec     states to and from their payload: forms, codec1, codec2, decode2
+    codec     states to and from their payload: forms, codec1, codec2, decode2,
+              bits, codec3, decode3
     merge     two states to one
     fold      event rows to states
     sets      numbered sets of numbers    automaton   patterns in texts      conditions   which steps are met
@@ -24,7 +25,7 @@ exception::
 
     reader    what they share   folder    Folder, Deltas             arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
-    zstd      Dictionary        pack      Packer: payloads to and from values
+    zstd      Dictionary        frame, pieces, pack   Packer: payloads to and from values
     matching  Conditions, Matching
     probe     what tests ask of tables
     ledger    host records      resp      commands as packets
@@ -117,6 +118,9 @@ include "core/codec.pxi"
 include "core/codec1.pxi"
 include "core/codec2.pxi"
 include "core/decode2.pxi"
+include "core/bits.pxi"
+include "core/codec3.pxi"
+include "core/decode3.pxi"
 include "core/bound.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
@@ -131,6 +135,8 @@ include "core/matching.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
 include "core/zstd.pxi"
+include "core/frame.pxi"
+include "core/pieces.pxi"
 include "core/pack.pxi"
 include "core/probe.pxi"
 include "core/ledger.pxi"

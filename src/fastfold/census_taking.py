@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from fastfold.census import Census, Estimate, Observation, age_of, spread
 from fastfold.config import Settings
 from fastfold.decoding import UNREADABLE, Decoder, is_detection_key, is_host_key
+from fastfold.dictionaries import dictionary_for
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.keyspace import SCAN_COUNT, KeySize, Keyspace, Pace
 from fastfold.reducer_costs import ReducerCost, reducer_costs
@@ -144,9 +145,11 @@ def take(settings: Settings, wish: Wish, definition: str, progress: Progress) ->
     progress : Progress
     """
     # Weighed is what the workers would write, where the settings are theirs.
-    form = ValueForm.load(settings.dictionary, settings.zstd_level, settings.dictionary_folder)
-    decoder = Decoder(load_definition(definition), settings.limits, form)
+    form = ValueForm.load(
+        dictionary_for(settings.dictionary, settings.state_version), settings.zstd_level, settings.dictionary_folder
+    )
     with closing(Keyspace(settings, Pace(wish.keys_per_s))) as keyspace:
+        decoder = Decoder(load_definition(definition), settings.limits, form, keyspace.get_many)
         populations = {node: keyspace.key_count(node) for node in keyspace.nodes}
         total = sum(populations.values())
         exact = wish.exact or total <= wish.sample
@@ -198,6 +201,7 @@ class _Taking:
         """Count some keys."""
         ours = [key for key in keys if self._ours.fullmatch(key)]
         values = dict(zip(ours, self._keyspace.get_many(ours), strict=True))
+        self._decoder.learn(ours)
         for key, size in zip(keys, self._keyspace.size_many(keys), strict=True):
             if size is None:  # expired since it was met
                 continue

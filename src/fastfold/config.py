@@ -277,14 +277,20 @@ class Settings:
         least=0.0,
         most=3600.0,
     )
-    dictionary: int = _setting(1, "redis", "dictionary that states are written with; 0: none", least=0, most=255)
+    dictionary: int = _setting(
+        -1, "redis", "dictionary that states are written with; -1: that of state_version; 0: none", least=-1, most=255
+    )
     dictionary_folder: str = _setting(
         "", "redis", "folder of dictionaries (<id>.ffdict) to read with, besides those of fastfold; empty: none"
     )
     state_version: int = _setting(
-        2, "redis", "format that states are written in; 1 while workers that do not know 2 still run", least=1, most=2
+        3,
+        "redis",
+        "format that states are written in; an older one while workers that know no other still run",
+        least=1,
+        most=3,
     )
-    zstd_level: int = _setting(3, "redis", "zstd level of states", least=1, most=19)
+    zstd_level: int = _setting(5, "redis", "zstd level of states", least=1, most=19)
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from fastfold._core import Plan, decode, encode, identity
 from fastfold.detection import DetectionRecord
 from fastfold.detection_form import decode_record
 from fastfold.errors import CorruptValue, UnknownForm
+from fastfold.host_names import GetMany, HostNames
 from fastfold.ledger import HostRecord
 from fastfold.schema import FoldDefinition
 from fastfold.states import State
 from fastfold.types import Limits
-from fastfold.values import Codec, ValueForm
+from fastfold.values import Codec, Host, ValueForm, form_of
 
 __all__ = ["UNREADABLE", "Decoder", "is_detection_key", "is_host_key"]
 
@@ -39,12 +41,31 @@ class Decoder:
     limits : Limits, optional
     form : ValueForm, optional
         Dictionaries to read with, and what `value_bytes` weighs with; by default those of this package.
+    get_many : callable, optional
+        Values of several keys, for the names of hosts; without, states of version 3 cannot be read.
     """
 
-    def __init__(self, definition: FoldDefinition, limits: Limits | None = None, form: ValueForm | None = None) -> None:
+    def __init__(
+        self,
+        definition: FoldDefinition,
+        limits: Limits | None = None,
+        form: ValueForm | None = None,
+        get_many: GetMany | None = None,
+    ) -> None:
         self.definition = definition
         self._plan = Plan(None, definition, limits or Limits())
         self._codec = Codec(form)
+        self._names = None if get_many is None else HostNames(get_many, self._codec)
+
+    def know(self, record: bytes, host: Host) -> None:
+        """Remember whose a key of a host record is, from who asked for that host: its states need no record then."""
+        if self._names is not None:
+            self._names.know(record, host)
+
+    def learn(self, keys: Iterable[bytes]) -> None:
+        """Read the names of the hosts of many states at once, before they are asked for one by one."""
+        if self._names is not None:
+            self._names.learn(keys)
 
     def form(self, value: bytes) -> tuple[int, int]:
         """Format version and dictionary id of a value.
@@ -54,9 +75,7 @@ class Decoder:
         CorruptValue
             If it is too short to have any.
         """
-        if len(value) < 2:
-            raise CorruptValue(f"value of {len(value)} bytes")
-        return value[0], value[1]
+        return form_of(value)
 
     def identity(self, key: bytes, value: bytes) -> tuple[str, str, str]:
         """Tenant, host and process of a state, without decoding the rest.
@@ -67,7 +86,7 @@ class Decoder:
             With the key.
         """
         try:
-            return identity(self._codec.unpack(value, key))
+            return identity(self.payload(key, value))
         except CorruptValue as error:
             raise error.at(key) from None
 
@@ -79,7 +98,8 @@ class Decoder:
         CorruptValue, UnknownForm
             With the key; see `fastfold.values.Codec`.
         """
-        return self._codec.unpack(value, key)
+        names = self._names if form_of(value)[0] == 3 else None
+        return self._codec.unpack(value, key, None if names is None else names.of(key))
 
     def state(self, key: bytes, value: bytes) -> State:
         """The state in a value.
@@ -90,7 +110,7 @@ class Decoder:
             With the key.
         """
         try:
-            return replace(decode(self._plan, self._codec.unpack(value, key)), definition=self.definition)
+            return replace(decode(self._plan, self.payload(key, value)), definition=self.definition)
         except CorruptValue as error:
             raise error.at(key) from None
 

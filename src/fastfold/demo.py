@@ -349,7 +349,7 @@ def _show_one(settings: Settings, keyspace: Keyspace) -> None:
 
 
 def _most_telling(settings: Settings, keyspace: Keyspace) -> State | None:
-    decoder = Decoder(load_definition(settings.fold), settings.limits)
+    decoder = Decoder(load_definition(settings.fold), settings.limits, get_many=keyspace.get_many)
     best: State | None = None
     values = keyspace.states(settings.namespace.encode())
     for key, value in islice(values, _SAMPLED):

@@ -14,7 +14,14 @@ import click
 
 from fastfold.clihelp import HelpCommand, HelpGroup
 from fastfold.config import Settings, load
-from fastfold.dictionaries import DICTIONARY_BYTES, OWN_IDS, StoredDictionary, find_dictionaries, train
+from fastfold.dictionaries import (
+    DICTIONARY_BYTES,
+    OWN_IDS,
+    StoredDictionary,
+    compressed_part,
+    find_dictionaries,
+    train,
+)
 from fastfold.exits import Exit
 from fastfold.options import needs
 from fastfold.text import escape
@@ -23,7 +30,6 @@ __all__ = ["dictionary"]
 
 Identity = tuple[str, str, str]
 
-_MARK_BYTES = 2
 _JUDGED_SHARE = 5
 """One host in five is kept out of the training, to judge the dictionary on."""
 
@@ -148,8 +154,8 @@ def _of_redis(settings: Settings, definition: str, most: int) -> Iterator[tuple[
     from fastfold.values import ValueForm
 
     form = ValueForm.load(folder=settings.dictionary_folder)
-    decoder = Decoder(load_definition(definition), settings.limits, form)
     with closing(open_progress()) as progress, closing(Keyspace(settings, Pace(0.0), progress.step)) as keyspace:
+        decoder = Decoder(load_definition(definition), settings.limits, form, keyspace.get_many)
         progress.begin("scanning", None)
         states = Lookup(keyspace, decoder, settings.namespace.encode(), progress).read()
         for state in islice((one for one in states if one is not None), most):
@@ -157,7 +163,7 @@ def _of_redis(settings: Settings, definition: str, most: int) -> Iterator[tuple[
 
 
 def _part(payloads: Iterable[tuple[Identity, bytes]], most: int) -> tuple[list[bytes], list[bytes]]:
-    """States to train on, as they are stored, and those of the hosts that are kept out of it."""
+    """What is compressed of states to train on, and those of the hosts that are kept out of it."""
     trained: list[tuple[bytes, bytes]] = []
     judged: list[bytes] = []
     for (tenant, host, process), payload in payloads:
@@ -167,7 +173,7 @@ def _part(payloads: Iterable[tuple[Identity, bytes]], most: int) -> tuple[list[b
         else:
             # By a hash, so that the most that are taken are of all hosts.
             rank = blake2b(f"{tenant}\0{host}\0{process}".encode(), digest_size=8).digest()
-            trained.append((rank, payload[_MARK_BYTES:]))
+            trained.append((rank, compressed_part(payload)))
     trained.sort()
     return [payload for _, payload in trained[:most]], judged
 

@@ -54,9 +54,9 @@ def run(settings: Settings, query: Query, definition: str, *, as_json: bool, out
         `Exit.NOT_FOUND` if nothing was there, `Exit.CORRUPT` if a value that was met cannot be read.
     """
     form = ValueForm.load(folder=settings.dictionary_folder)
-    decoder = Decoder(load_definition(definition), settings.limits, form)
     progress = open_progress()
     with closing(Keyspace(settings, Pace(query.keys_per_s), progress.step)) as keyspace, closing(progress):
+        decoder = Decoder(load_definition(definition), settings.limits, form, keyspace.get_many)
         lookup = Lookup(keyspace, decoder, settings.namespace.encode(), progress)
         inspection = _Inspection(keyspace, decoder, lookup, Printer(output, as_json))
         if query.view == "tree":
@@ -124,7 +124,9 @@ class _Inspection:
             payload = self._decoder.payload(key, value)
             if is_detection_key(key):
                 raise ConfigError("--raw shows states and host records; a detection record is shown without it")
-            for field in payload_fields(value[0], payload, None if is_host_key(key) else self._definition):
+            for field in payload_fields(
+                self._decoder.form(value)[0], payload, None if is_host_key(key) else self._definition
+            ):
                 inner.append(field)
         except UNREADABLE as error:
             fault = error.at(key) if isinstance(error, CorruptValue) else error
@@ -279,9 +281,11 @@ def _raw_lines(key: bytes, value: bytes, outer: list[Field], inner: list[Field])
             continue
         width = max(len(field.name) for field in fields)
         yield []
-        yield [(f"{title}: offset   size  field", "label")]
+        yield [(f"{title}: offset    size  field", "label")]
         for field in fields:
-            where = f"{field.offset:>{len(title) + 8}} {field.size:>6}  "
+            offset = f"{field.offset}.{field.bit}" if field.bits else str(field.offset)
+            size = f"{field.bits} bits" if field.bits else str(field.size)
+            where = f"{offset:>{len(title) + 8}} {size:>7}  "
             yield [(where, "faint"), *shown(field.name), (" " * (width - len(field.name) + 2), ""), *shown(field.value)]
 
 

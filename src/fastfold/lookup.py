@@ -99,8 +99,9 @@ class Lookup:
         # Ids in logs stand in braces and in either case; states keep them as the schema writes them.
         spellings = dict.fromkeys((process, process.strip("{}").lower()))
         for tenant, host in _hosts(query):
+            record = self._record_key(tenant, host)
             for spelling in spellings:
-                key = process_key(host_key(tenant, host, self._namespace), spelling)
+                key = process_key(record, spelling)
                 value = self._keyspace.get(key)
                 if value is None:
                     continue
@@ -114,6 +115,12 @@ class Lookup:
                 return key, value
         return process_key(host_key(*_hosts(query)[0], self._namespace), process), None
 
+    def _record_key(self, tenant: str, host: str) -> bytes:
+        """The key of a host that is asked for by name."""
+        key = host_key(tenant, host, self._namespace)
+        self._decoder.know(key, (tenant, host))
+        return key
+
     def host_states(self, query: Query) -> tuple[list[State], int]:
         """All states of a host, and how many of its values cannot be read."""
         self._progress.begin("scanning", None)
@@ -125,7 +132,7 @@ class Lookup:
     def _collect(self, query: Query) -> tuple[list[State], int]:
         for tenant, host in _hosts(query):
             states, corrupt = [], 0
-            for state in self.read(host_key(tenant, host, self._namespace)):
+            for state in self.read(self._record_key(tenant, host)):
                 if state is None:
                     corrupt += 1
                 elif (state.tenant, state.host) == (tenant, host):

@@ -12,6 +12,7 @@ from fastfold.bounds import check_value_bytes
 from fastfold.commit import CommitSettings, Committer
 from fastfold.config import Settings
 from fastfold.detection import DetectionLimits
+from fastfold.dictionaries import dictionary_for
 from fastfold.exits import Exit
 from fastfold.folding import fold_file, fold_with_events
 from fastfold.metrics import Meter
@@ -89,7 +90,9 @@ def _detector(settings: Settings, meter: Meter) -> Detector:
 
 
 def _value_form(settings: Settings) -> ValueForm:
-    return ValueForm.load(settings.dictionary, settings.zstd_level, settings.dictionary_folder)
+    return ValueForm.load(
+        dictionary_for(settings.dictionary, settings.state_version), settings.zstd_level, settings.dictionary_folder
+    )
 
 
 def _plan(settings: Settings) -> tuple[FoldDefinition, Plan]:

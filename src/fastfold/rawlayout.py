@@ -15,6 +15,7 @@ import zstandard
 
 from fastfold.errors import CorruptValue
 from fastfold.rawlayout2 import outer_2, version_2
+from fastfold.rawlayout3 import outer_3, version_3
 from fastfold.rawwalk import Field, Times, Walk, take_base, take_unit
 from fastfold.schema import FoldDefinition
 from fastfold.states import format_time
@@ -24,10 +25,14 @@ __all__ = ["outer_fields", "payload_fields"]
 
 _NS_PER_MS = 1_000_000
 _HEADER_BYTES = 2
+_FORM_3 = 32
 
 
 def outer_fields(value: bytes) -> Iterator[Field]:
     """The outer form of a value, as far as it can be read."""
+    if value and value[0] >= _FORM_3:
+        yield from outer_3(value)
+        return
     for offset, name in enumerate(("format version", "dictionary")):
         if offset < len(value):
             yield Field(offset, 1, name, str(value[offset]))
@@ -162,7 +167,11 @@ _BODIES: dict[str, _Body] = {
     "marks": _marks,
 }
 
-_VALUES: dict[int, Callable[[Walk, FoldDefinition], Iterator[Field]]] = {1: _version_1, 2: version_2}
+_VALUES: dict[int, Callable[[Walk, FoldDefinition], Iterator[Field]]] = {
+    1: _version_1,
+    2: version_2,
+    3: version_3,
+}
 
 
 def _host_record(walk: Walk) -> Iterator[Field]:

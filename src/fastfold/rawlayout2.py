@@ -14,10 +14,10 @@ from fastfold.schema import FoldDefinition
 from fastfold.states import format_time
 from fastfold.types import KINDS, OPS
 
-__all__ = ["outer_2", "version_2"]
+__all__ = ["GUID", "PLAIN", "Head", "kind_name", "outer_2", "take_head", "take_texts", "told", "version_2"]
 
 _MARK_BYTES = 2
-_PLAIN, _GUID, _IPV4 = range(3)
+PLAIN, GUID, _IPV4 = range(3)
 _FORMS = ("texts", "GUIDs", "IPv4 endpoints")
 _HOW = ("one zstd block and its checksum", "as it is, and a checksum", "zstd frame")
 _TEXT_OPS = ("first", "last", "set")
@@ -39,11 +39,13 @@ def outer_2(value: bytes) -> Iterator[Field]:
 
 
 @dataclass(slots=True)
-class _Head:
+class Head:
+    """What the head of a payload says of one reducer."""
+
     name: str
     op: str
     kinds: tuple[int, ...] = ()
-    form: int = _PLAIN
+    form: int = PLAIN
     count: int = 0
     is_time: bool = False
     cut: bool = False
@@ -69,9 +71,8 @@ def version_2(walk: Walk, definition: FoldDefinition) -> Iterator[Field]:
     yield walk.since(start, "process", _process(walk, ids))
     for name in ("tenant", "host"):
         start = walk.at
-        told = walk.ended().decode(errors="replace")
-        yield walk.since(start, name, told)
-    heads: list[_Head] = []
+        yield walk.since(start, name, walk.ended().decode(errors="replace"))
+    heads: list[Head] = []
     names = {reducer.tag: reducer.name for reducer in definition.reducers}
     while True:
         start = walk.at
@@ -79,16 +80,16 @@ def version_2(walk: Walk, definition: FoldDefinition) -> Iterator[Field]:
         if not tag:
             yield walk.since(start, "end of heads", "")
             break
-        head = _head(walk, tag, names)
+        head = take_head(walk, tag, names)
         heads.append(head)
-        yield walk.since(start, f"{head.name} head", f"tag {tag >> 3}, {_told(head)}")
-    for part in (_texts, _numbers, _times):
+        yield walk.since(start, f"{head.name} head", f"tag {tag >> 3}, {told(head)}")
+    for part in (take_texts, _numbers, _times):
         for head in heads:
             yield from part(walk, head, times)
     for head in heads:
-        for _ in range(head.count if head.form != _PLAIN else 0):
+        for _ in range(head.count if head.form != PLAIN else 0):
             start = walk.at
-            text = ids.guid() if head.form == _GUID else _endpoint(walk)
+            text = ids.guid() if head.form == GUID else _endpoint(walk)
             yield walk.since(start, f"{head.name} text", text)
     if walk.rest:
         raise CorruptValue(f"{walk.rest} bytes after the end", offset=walk.at)
@@ -97,9 +98,9 @@ def version_2(walk: Walk, definition: FoldDefinition) -> Iterator[Field]:
 def _process(walk: Walk, ids: _Ids) -> str:
     start = walk.at
     form = walk.byte()
-    if form == _PLAIN:
+    if form == PLAIN:
         return walk.ended().decode(errors="replace")
-    if form != _GUID:
+    if form != GUID:
         raise CorruptValue("unknown form of a text", offset=start)
     return ids.first()
 
@@ -143,8 +144,14 @@ def _endpoint(walk: Walk) -> str:
     return ".".join(map(str, data[:4])) + f":{int.from_bytes(data[4:], 'big')}"
 
 
-def _head(walk: Walk, tag: int, names: dict[int, str]) -> _Head:
-    head = _Head(names.get(tag >> 3, f"tag {tag >> 3}"), OPS[tag & 7])
+def take_head(walk: Walk, tag: int, names: dict[int, str]) -> Head:
+    """The head of a reducer, behind its tag.
+
+    Raises
+    ------
+    CorruptValue
+    """
+    head = Head(names.get(tag >> 3, f"tag {tag >> 3}"), OPS[tag & 7])
     start = walk.at
     if head.op == "count":
         bits = walk.varint()
@@ -167,22 +174,30 @@ def _head(walk: Walk, tag: int, names: dict[int, str]) -> _Head:
     return head
 
 
-def _told(head: _Head) -> str:
+def told(head: Head) -> str:
+    """A head in words."""
     if head.op == "count":
-        return "count of " + ", ".join(map(_kind, head.kinds))
+        return "count of " + ", ".join(map(kind_name, head.kinds))
     if head.op not in _TEXT_OPS:
         return head.op
     marks = (", some cut" if head.cut else "") + (", more were dropped" if head.more else "")
     return f"{head.op} of {head.count} {_FORMS[head.form]}{marks}"
 
 
-def _kind(number: int) -> str:
+def kind_name(number: int) -> str:
+    """A kind by its number."""
     return KINDS[number] if number < len(KINDS) else f"kind {number}"
 
 
-def _texts(walk: Walk, head: _Head, times: Times) -> Iterator[Field]:
+def take_texts(walk: Walk, head: Head, times: Times | None = None) -> Iterator[Field]:
+    """The texts of a reducer that stand as they are.
+
+    Raises
+    ------
+    CorruptValue
+    """
     before = b""
-    for place in range(head.count if head.form == _PLAIN else 0):
+    for place in range(head.count if head.form == PLAIN else 0):
         start = walk.at
         shared = walk.varint() if place else 0
         if shared > len(before):
@@ -191,18 +206,18 @@ def _texts(walk: Walk, head: _Head, times: Times) -> Iterator[Field]:
         yield walk.since(start, f"{head.name} text", before.decode(errors="replace"))
 
 
-def _numbers(walk: Walk, head: _Head, times: Times) -> Iterator[Field]:
+def _numbers(walk: Walk, head: Head, times: Times) -> Iterator[Field]:
     for kind in head.kinds:
         start = walk.at
         number = walk.varint()
-        yield walk.since(start, f"{head.name} {_kind(kind)}", str(number))
+        yield walk.since(start, f"{head.name} {kind_name(kind)}", str(number))
     if head.op == "sum" or (head.op in ("min", "max") and not head.is_time):
         start = walk.at
         number = walk.varint()
         yield walk.since(start, head.name, str(number))
 
 
-def _times(walk: Walk, head: _Head, times: Times) -> Iterator[Field]:
+def _times(walk: Walk, head: Head, times: Times) -> Iterator[Field]:
     time_ns = times.base_ns
     for _ in range(1 if head.is_time else head.count):
         start = walk.at

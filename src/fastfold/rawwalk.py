@@ -7,10 +7,10 @@ from typing import NamedTuple
 from fastfold.errors import CorruptValue
 from fastfold.states import format_time
 
-__all__ = ["Field", "Times", "Walk", "take_base", "take_unit"]
+__all__ = ["UNITS_NS", "UNIT_NAMES", "Field", "Times", "Walk", "take_base", "take_unit"]
 
-_UNITS_NS = (1, 1_000, 1_000_000, 1_000_000_000)
-_UNIT_NAMES = ("1 ns", "1 us", "1 ms", "1 s")
+UNITS_NS = (1, 1_000, 1_000_000, 1_000_000_000)
+UNIT_NAMES = ("1 ns", "1 us", "1 ms", "1 s")
 
 
 class Field(NamedTuple):
@@ -24,12 +24,17 @@ class Field(NamedTuple):
         What it is.
     value : str
         What it says; a text of others is in it as it is.
+    bit, bits : int
+        Of what does not stand in whole bytes: the bit of its first byte with which it begins, and its size beyond
+        whole bytes.
     """
 
     offset: int
     size: int
     name: str
     value: str
+    bit: int = 0
+    bits: int = 0
 
 
 class Walk:
@@ -38,16 +43,18 @@ class Walk:
     Parameters
     ----------
     payload : bytes
+    at : int
+        Where to begin.
     """
 
-    def __init__(self, payload: bytes) -> None:
-        self.at = 0
-        self._payload = payload
+    def __init__(self, payload: bytes, at: int = 0) -> None:
+        self.at = at
+        self.payload = payload
 
     @property
     def rest(self) -> int:
         """Bytes that are left."""
-        return len(self._payload) - self.at
+        return len(self.payload) - self.at
 
     def byte(self) -> int:
         """One byte."""
@@ -64,7 +71,7 @@ class Walk:
         if size > self.rest:
             raise CorruptValue(f"{size} bytes wanted, {self.rest} left", offset=self.at)
         self.at += size
-        return self._payload[self.at - size : self.at]
+        return self.payload[self.at - size : self.at]
 
     def varint(self) -> int:
         """A LEB128 number.
@@ -91,7 +98,7 @@ class Walk:
         CorruptValue
             If there is none.
         """
-        end = self._payload.find(b"\0", self.at)
+        end = self.payload.find(b"\0", self.at)
         if end < 0:
             raise CorruptValue("a text without end", offset=self.at)
         return self.take(end + 1 - self.at)[:-1]
@@ -123,9 +130,9 @@ def take_unit(walk: Walk) -> tuple[int, Field]:
     """
     start = walk.at
     unit = walk.byte()
-    if unit >= len(_UNITS_NS):
+    if unit >= len(UNITS_NS):
         raise CorruptValue("unknown unit of time", offset=start)
-    return _UNITS_NS[unit], walk.since(start, "unit", _UNIT_NAMES[unit])
+    return UNITS_NS[unit], walk.since(start, "unit", UNIT_NAMES[unit])
 
 
 def take_base(walk: Walk, unit_ns: int) -> tuple[Times, Field]:

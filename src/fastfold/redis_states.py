@@ -67,9 +67,10 @@ def open_store(
 
     chosen = replace(settings or Settings(), redis_url=url, namespace=namespace)
     loaded = definition if isinstance(definition, FoldDefinition) else load_definition(definition)
-    decoder = Decoder(loaded, chosen.limits, ValueForm.load(folder=chosen.dictionary_folder))
-    keyspace = needs("fastfold.keyspace")
-    return RedisStates(keyspace.Keyspace(chosen, keyspace.Pace(keys_per_s)), decoder, namespace.encode())
+    form = ValueForm.load(folder=chosen.dictionary_folder)
+    module = needs("fastfold.keyspace")
+    keyspace = module.Keyspace(chosen, module.Pace(keys_per_s))
+    return RedisStates(keyspace, Decoder(loaded, chosen.limits, form, keyspace.get_many), namespace.encode())
 
 
 class RedisStates:
@@ -125,7 +126,7 @@ class RedisStates:
         IdentityClash
             Another process lies under its key.
         """
-        key = process_key(host_key(tenant, host, self._namespace), process)
+        key = process_key(self._record_key(tenant, host), process)
         value = self._keyspace.get(key)
         if value is None:
             return None
@@ -166,9 +167,14 @@ class RedisStates:
         ------
         CorruptValue, UnknownForm
         """
-        found = self._read(host_key(tenant, host, self._namespace))
+        found = self._read(self._record_key(tenant, host))
         mine = [state for state in found if (state.tenant, state.host) == (tenant, host)]
         return sorted(mine, key=lambda state: state.process)
+
+    def _record_key(self, tenant: str, host: str) -> bytes:
+        key = host_key(tenant, host, self._namespace)
+        self._decoder.know(key, (tenant, host))
+        return key
 
     def _read(self, host: bytes | None) -> Iterator[State]:
         for key, found in self._keyspace.states(self._namespace, host):

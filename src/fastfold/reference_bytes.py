@@ -9,13 +9,13 @@ from fastfold.schema import FoldDefinition, Reducer
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.types import KINDS, OPS
 
-__all__ = ["I64_MAX", "NS", "U64_MAX", "Reader", "Writer", "all_texts", "unzigzag", "varint", "zigzag"]
+__all__ = ["I64_MAX", "NS", "U64_MAX", "UNITS", "Reader", "Writer", "all_texts", "unzigzag", "varint", "zigzag"]
 
 U64_MAX = (1 << 64) - 1
 I64_MAX = (1 << 63) - 1
 NS = 1_000_000_000
 
-_UNITS = (1, 1_000, 1_000_000, NS)
+UNITS = (1, 1_000, 1_000_000, NS)
 
 
 def all_texts(state: State) -> list[Text]:
@@ -56,7 +56,7 @@ class Writer:
         self.state = state
         self.values = [(one, state.values[one.name]) for one in definition.reducers if one.name in state.values]
         times = self._times()
-        self.unit = max(u for u in range(len(_UNITS)) if all(t % _UNITS[u] == 0 for t in times))
+        self.unit = max(u for u in range(len(UNITS)) if all(t % UNITS[u] == 0 for t in times))
         self.base_ns = min(times, default=0)
 
     def _times(self) -> list[int]:
@@ -66,11 +66,11 @@ class Writer:
 
     def base(self) -> bytes:
         """Unit and smallest time."""
-        return bytes([self.unit]) + varint(zigzag(self.base_ns // _UNITS[self.unit]))
+        return bytes([self.unit]) + varint(zigzag(self.base_ns // UNITS[self.unit]))
 
     def since(self, time_ns: int, from_ns: int) -> bytes:
         """A time, as units since another."""
-        return varint((time_ns - from_ns) // _UNITS[self.unit])
+        return varint((time_ns - from_ns) // UNITS[self.unit])
 
 
 class Reader:
@@ -142,9 +142,9 @@ class Reader:
     def base(self) -> None:
         """Unit and smallest time."""
         unit = self.byte()
-        if unit >= len(_UNITS):
+        if unit >= len(UNITS):
             raise self.fault("unknown unit of time")
-        self.unit_ns = _UNITS[unit]
+        self.unit_ns = UNITS[unit]
         self.base_ns = self.checked_time(unzigzag(self.varint()) * self.unit_ns)
 
     def reducer(self, header: int) -> Reducer:

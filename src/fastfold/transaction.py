@@ -292,7 +292,7 @@ class Transactions:
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
             raise IdentityClash(f"processes of host {deltas.host!r} have one key: {names!r:.1000}")
         payloads = [deltas.payloads[place] for place in members]
-        currents = self.codec.unpack_all(values, keys)
+        currents = self.codec.unpack_all(values, keys, (deltas.tenant, deltas.host))
         try:
             # The core compares the identities; it does not know the keys.
             return self._merge_group(currents, payloads, losses=losses)

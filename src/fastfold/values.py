@@ -4,10 +4,15 @@
 
     version 1   u8 1 | u8 0          | zstd frame with content size and checksum
     version 2   u8 2 | u8 dictionary | varint (size << 2 | how) | body
+    version 3   u8 32 + dictionary of this package, or one's own | varint size of texts
+                | varint size of numbers | u32 checksum | numbers | body
 
 ``core/pack.pxi`` has the details.  Which version a payload is stored in, the payload itself tells:
-states of version 2 in version 2, all else (states of version 1, host records) in version 1.
+states of versions 2 and 3 in theirs, all else (states of version 1, host records) in version 1.
 Everything ever written is read, by whatever writes now.
+
+A value of version 3 is without tenant and host: all states of a host lie beside its record, which
+has them.  Whoever reads one says whose it is; under another name its checksum is wrong.
 """
 
 from __future__ import annotations
@@ -19,16 +24,52 @@ from functools import lru_cache
 
 from fastfold._core import Dictionary, Packer
 from fastfold.dictionaries import DEFAULT_ID, find_dictionaries
-from fastfold.errors import ConfigError, UnknownForm
+from fastfold.errors import ConfigError, CorruptValue, UnknownForm
 
-__all__ = ["STATE_VERSION", "VALUE_BYTES", "ZSTD_LEVEL", "Codec", "ValueForm", "pack_value", "unpack_value"]
+__all__ = [
+    "STATE_VERSION",
+    "VALUE_BYTES",
+    "ZSTD_LEVEL",
+    "Codec",
+    "ValueForm",
+    "form_of",
+    "pack_value",
+    "unpack_value",
+]
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 """Of the payloads of states, unless told otherwise."""
 VALUE_BYTES = 64 << 20
 """Largest payload of a value, bytes: more is neither written nor read."""
-ZSTD_LEVEL = 3
+ZSTD_LEVEL = 5
 """Chosen by cost, see ARCHITECTURE.md: the best that keeps to the time a state may take."""
+
+
+Host = tuple[str, str]
+"""Tenant and host."""
+
+_FORM_3 = 32
+_FORM_3_OWN = 64
+
+
+def form_of(value: bytes) -> tuple[int, int]:
+    """Format version and dictionary id of a value.
+
+    Raises
+    ------
+    CorruptValue
+        If it is too short to have any.
+    """
+    if len(value) < 2:
+        raise CorruptValue(f"value of {len(value)} bytes")
+    form = value[0]
+    if form < _FORM_3:
+        return form, value[1]
+    return 3, form if form >= _FORM_3_OWN else form - _FORM_3
+
+
+def _name(host: Host) -> bytes:
+    return f"{host[0]}\0{host[1]}\0".encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +144,33 @@ class Codec:
         """The values to store for several payloads, in one call without the GIL."""
         return self._packer.pack(payloads)
 
-    def unpack(self, value: bytes, key: bytes | None = None) -> bytes:
+    def unpack(self, value: bytes, key: bytes | None = None, host: Host | None = None) -> bytes:
         """The payload of a stored value.
+
+        Parameters
+        ----------
+        value : bytes
+        key : bytes, optional
+            To name in errors.
+        host : tuple of str, optional
+            Tenant and host whose state it is; without, states of version 3 cannot be read.
 
         Raises
         ------
         CorruptValue
-            With `key`, when the value is not ours, of a version that is not known here, damaged, or larger
-            than the limit.  The size is looked at before anything is expanded.
+            With `key`, when the value is not ours, of a version that is not known here, damaged, of another host,
+            or larger than the limit.  The size is looked at before anything is expanded.
         UnknownForm
             With `key`, when it is with a dictionary that is not known here.
         """
-        payload = self.unpack_all([value], None if key is None else [key])[0]
+        payload = self.unpack_all([value], None if key is None else [key], host)[0]
         assert payload is not None
         return payload
 
-    def unpack_all(self, values: Iterable[bytes | None], keys: Iterable[bytes] | None = None) -> list[bytes | None]:
-        """The payloads of several stored values, in one call without the GIL; ``None`` stays ``None``.
+    def unpack_all(
+        self, values: Iterable[bytes | None], keys: Iterable[bytes] | None = None, host: Host | None = None
+    ) -> list[bytes | None]:
+        """The payloads of several stored values of one host, in one call without the GIL; ``None`` stays ``None``.
 
         Raises
         ------
@@ -127,7 +178,9 @@ class Codec:
             As of `unpack`, for the first value at fault.
         """
         try:
-            return self._packer.unpack(list(values), None if keys is None else list(keys))
+            return self._packer.unpack(
+                list(values), None if keys is None else list(keys), None if host is None else _name(host)
+            )
         except UnknownForm as error:
             number = error.what.rpartition(" ")[2]
             where = self.form.folder or "the folder that dictionary_folder names (none is named)"
@@ -149,6 +202,6 @@ def pack_value(payload: bytes) -> bytes:
     return _codec().pack(payload)
 
 
-def unpack_value(value: bytes, key: bytes | None = None) -> bytes:
+def unpack_value(value: bytes, key: bytes | None = None, host: Host | None = None) -> bytes:
     """`Codec.unpack` with a codec of the calling thread."""
-    return _codec().unpack(value, key)
+    return _codec().unpack(value, key, host)

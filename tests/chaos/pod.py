@@ -49,7 +49,8 @@ class PodProcess:
         port = free_port()
         self._url = f"http://{place.http_host}:{port}"
         self._ended: Counter[str] = Counter()
-        self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - as long as the pod
+        self._log = tempfile.TemporaryFile(mode="w+")  # noqa: SIM115 - until the pod has ended
+        self._last_words = ""
         own = {"FASTFOLD_HTTP_HOST": place.http_host, "FASTFOLD_HTTP_PORT": str(port)}
         own["FASTFOLD_WORKERS"] = str(place.workers)
         program = ["-m", "chaos.mutants", mutant] if mutant else ["-m", "fastfold", "worker"]
@@ -73,6 +74,7 @@ class PodProcess:
         except BaseException:
             self._process.kill()
             self._process.wait()
+            self._close_log()
             print(self.log())
             raise
 
@@ -100,7 +102,9 @@ class PodProcess:
         return found
 
     def log(self) -> str:
-        """The end of what it has logged."""
+        """The end of what it has logged, also after its end."""
+        if self._log.closed:
+            return self._last_words
         self._log.seek(0)
         return "".join(self._log.readlines()[-40:])
 
@@ -113,6 +117,12 @@ class PodProcess:
             self._process.kill()
             self._process.wait()
             return -signal.SIGKILL
+        finally:
+            self._close_log()
+
+    def _close_log(self) -> None:
+        self._last_words = self.log()
+        self._log.close()
 
     def _is_ready(self, workers: int) -> bool:
         if self._process.poll() is not None:

@@ -18,7 +18,7 @@ from fastfold.api import decode, encode, fold
 from fastfold.generate import Corpus, batches
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet, Value
-from fastfold.values import Codec, ValueForm
+from fastfold.values import Codec, ValueForm, unpack_value
 
 __all__ = ["DEFINITION", "FOLDER", "Golden", "read_golden"]
 
@@ -33,6 +33,11 @@ class Golden:
 
     state: State
     value: bytes
+
+    @property
+    def payload(self) -> bytes:
+        """The payload of the value."""
+        return unpack_value(self.value, None, (self.state.tenant, self.state.host))
 
 
 def read_golden(name: str) -> list[Golden]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fastfold.exits import Exit
-from fastfold.store import process_key
+from fastfold.store import host_key, process_key
 from looking import OWN_ID, Stored, key_of, own_dictionary, state
 
 pytestmark = pytest.mark.servers
@@ -34,7 +34,8 @@ def fill(stored: Stored) -> None:
             more=number % 5 == 0,
         )
         stored.put(one, life_s=DAY_S - 5 if number % 2 else 3600)
-    stored.put_record("acme", "h0", life_s=DAY_S + 6 * 3600 - 30)
+    for tenant, host in (("acme", "h0"), ("acme", "h1"), ("acme", "h2"), ("other", "h0")):
+        stored.put_record(tenant, host, life_s=DAY_S + 6 * 3600 - 30)
     for number in range(20):
         stored.client.set(f"foreign:{number}", "x" * 100)
     stored.client.rpush("foreign:list", *range(5))
@@ -55,19 +56,19 @@ def test_every_byte_is_counted_where_it_belongs(stored: Stored) -> None:
     assert result.exit_code == Exit.OK, result.stderr
     found = json.loads(result.stdout)
     keys = list(stored.client.scan_iter(count=1000))
-    assert (found["exact"], found["keys"], found["looked_at"]) == (True, 143, 143)
-    assert found["total"] == {"keys": 143, "keys_margin": 0, "bytes": memory_of(stored, keys), "bytes_margin": 0}
+    assert (found["exact"], found["keys"], found["looked_at"]) == (True, 146, 146)
+    assert found["total"] == {"keys": 146, "keys_margin": 0, "bytes": memory_of(stored, keys), "bytes_margin": 0}
     assert found["used_bytes"] > found["total"]["bytes"]
     kinds = by(found["kinds"], "kind")
-    assert {name: row["keys"] for name, row in kinds.items()} == {"state": 120, "host record": 1, "not ours": 22}
+    assert {name: row["keys"] for name, row in kinds.items()} == {"state": 120, "host record": 4, "not ours": 22}
     ours = [key for key in keys if key.startswith(b"ff:") and b"not a tag" not in key]
     assert sum(row["bytes"] for row in found["tenants"]) == memory_of(stored, ours)
-    assert {name: row["keys"] for name, row in by(found["tenants"], "tenant").items()} == {"acme": 81, "other": 40}
+    assert {name: row["keys"] for name, row in by(found["tenants"], "tenant").items()} == {"acme": 83, "other": 41}
     ages = {name: row["keys"] for name, row in by(found["ages"], "age").items()}
-    assert ages == {"under 1 min": 61, "6 to 24 h": 60}
-    # States are of the second version, with the dictionary of the package; host records of the first, without one.
-    assert {name: row["keys"] for name, row in by(found["versions"], "version").items()} == {"2": 120, "1": 1}
-    assert {name: row["keys"] for name, row in by(found["dictionaries"], "dictionary").items()} == {"1": 120, "0": 1}
+    assert ages == {"under 1 min": 64, "6 to 24 h": 60}
+    # States are of the third version, with the dictionary of the package; host records of the first, without one.
+    assert {name: row["keys"] for name, row in by(found["versions"], "version").items()} == {"3": 120, "1": 4}
+    assert {name: row["keys"] for name, row in by(found["dictionaries"], "dictionary").items()} == {"2": 120, "0": 4}
     assert found["unknown_forms"] == []
     assert found["hosts"][0]["host"] == "h0"
     assert len(found["hosts"]) == len(found["processes"]) == 3
@@ -99,14 +100,14 @@ def test_a_sample_is_about_right_and_says_how_much(stored: Stored) -> None:
 def test_tables_for_a_person(stored: Stored) -> None:
     fill(stored)
     lines = [" ".join(line.split()) for line in stored.census().stdout.splitlines()]
-    assert lines[0] == "every key was looked at: 143"
-    assert lines[1].startswith("143 keys, ")
+    assert lines[0] == "every key was looked at: 146"
+    assert lines[1].startswith("146 keys, ")
     for start in ("kind keys bytes", "tenant keys", "last written", "format version", "dictionary", "host (the top 4"):
         assert any(line.startswith(start) for line in lines), start
     assert any(line.startswith("reducer (on 120 states)") for line in lines)
     assert any(line.startswith("files 64 2.0 20.00%") for line in lines)
     sampled = stored.census("--sample", "100").stdout.splitlines()
-    assert "of 143; ± is the margin of 95 %" in sampled[0]
+    assert "of 146; ± is the margin of 95 %" in sampled[0]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
@@ -146,14 +147,19 @@ def test_forms_that_are_not_known_are_named_once(stored: Stored, tmp_path: Path)
     result = stored.census("--json")
     assert result.exit_code == Exit.CORRUPT
     found = json.loads(result.stdout)
-    assert {name: row["keys"] for name, row in by(found["kinds"], "kind").items()} == {"state": 1, "unreadable": 6}
+    assert {name: row["keys"] for name, row in by(found["kinds"], "kind").items()} == {
+        "state": 1,
+        "host record": 1,
+        "unreadable": 6,
+    }
     # A version that is not known is a value like any damaged one: only what is missing here is named.
     assert found["unknown_forms"] == [f"dictionary {OWN_ID}"]
     (said,) = result.stderr.splitlines()
     assert f"put {OWN_ID}.ffdict into the folder that dictionary_folder names" in said
     with_it = json.loads(stored.census("--json", "--dictionary-folder", str(tmp_path)).stdout)
     assert {name: row["keys"] for name, row in by(with_it["dictionaries"], "dictionary").items()} == {
-        "1": 1,
+        "0": 1,
+        "2": 1,
         str(OWN_ID): 5,
     }
     assert with_it["unknown_forms"] == []
@@ -165,6 +171,8 @@ def test_the_age_is_told_by_the_life_that_the_fold_definition_gives(stored: Stor
     head, line, rest = text.partition('name = "process"\n')
     definition.write_text(f"{head}{line}ttl_s = 7200\n{rest}")
     stored.put(state("h", "p"), life_s=7000)
+    stored.client.delete(host_key("", "h"))
+    stored.put_record("", "h", life_s=7000 + 6 * 3600)
     ages = json.loads(stored.census("--json", "--fold", str(definition)).stdout)["ages"]
     assert [row["age"] for row in ages] == ["1 to 10 min"]
 

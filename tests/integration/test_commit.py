@@ -107,7 +107,7 @@ def test_many_writers_lose_nothing_and_double_nothing(redis_url: str, client: An
     states = {state_key(host, process): client.get(state_key(host, process)) for host in HOSTS for process in "pq"}
     assert {count_of(value) for value in states.values()} == {WRITERS * BATCHES}
     expected = [payload(HOSTS[0], "p", WRITERS * BATCHES)]
-    assert [unpack_value(states[state_key(HOSTS[0], "p")])] == expected
+    assert [unpack_value(states[state_key(HOSTS[0], "p")], None, ("", HOSTS[0]))] == expected
     assert all(len(record_of(client.get, host).entries) == WRITERS * BATCHES for host in HOSTS)
     assert sum(one.seen["conflicts"] for one in counts) > 0
     assert sum(one.seen["retries"] for one in counts) == 0

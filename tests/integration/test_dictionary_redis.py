@@ -29,6 +29,6 @@ def test_a_dictionary_is_trained_on_a_redis_which_is_only_read(redis_server: Any
         result = CliRunner().invoke(cli, [*args, "--redis-url", redis_server.url])
         assert result.exit_code == Exit.OK, result.output
         assert {key: client.get(key) for key in client.scan_iter()} == before
-    own = find_dictionaries(tmp_path)[1]
+    own = find_dictionaries(tmp_path)[-1]
     assert (own.id, own.trained_on) == (70, "states of a Redis")
     assert 300 < own.samples < 600

@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
+from fastfold import reference
 from fastfold.exits import Exit
 from fastfold.page import page
 from fastfold.printing import Printer
@@ -106,7 +107,7 @@ def test_messages_escape_what_they_repeat(stored: Stored) -> None:
         assert_safe(result.stderr.removeprefix("fastfold: "))
     stored.put(attacker(ATTACK))
     clash = process_key(host_key("", "h"), "p")
-    stored.client.set(clash, stored.client.get(key_of(attacker(ATTACK))))
+    stored.client.set(clash, pack_value(reference.encode(attacker(ATTACK), DEFINITION, 2)))
     result = stored.inspect("h", "p")
     assert result.exit_code == Exit.CORRUPT
     assert "another process lies under key" in result.stderr

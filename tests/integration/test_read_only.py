@@ -17,6 +17,7 @@ from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace, Pace
 from fastfold.local import HOST
 from fastfold.store import host_key, key_slot, process_key
+from fastfold.values import pack_value
 from looking import DEFINITION, OWN_ID, Stored, key_of, own_dictionary, state
 from proxy import PASS, Command, Proxy
 from servers import MASTERS, RedisCluster, RedisServer, wait_for
@@ -126,7 +127,7 @@ def test_a_user_that_may_only_read_sees_everything(stored: Stored, restricted: R
     found = json.loads(census.stdout)
     # What needs more than reading is left out, not refused.
     assert found["used_bytes"] is None
-    assert found["keys"] == found["looked_at"] == 31
+    assert found["keys"] == found["looked_at"] == 60
     everything_read = restricted.may("on", ">s3cret", "~ff:*", "-@all", "+@read", "+cluster|slots")
     assert everything_read.census("--json", "--exact").exit_code == Exit.OK
     with fastfold.open_store(everything_read.url) as store:
@@ -291,8 +292,37 @@ def test_what_is_wrong_is_raised(stored: Stored) -> None:
             _ = store["h1", "bad"]
         with pytest.raises(CorruptValue):
             list(store)
-        with pytest.raises(IdentityClash):
+        with pytest.raises(CorruptValue, match="damaged, or of another host"):
             _ = store["h2", "p1"]
+        stored.client.set(process_key(host_key("", "h1"), "p1"), stored.client.get(key_of(state("h1", "other"))))
+        with pytest.raises(IdentityClash):
+            _ = store["h1", "p1"]
+
+
+def test_a_host_without_a_record_is_read_by_its_name_alone(stored: Stored) -> None:
+    one = state("h1", "p1")
+    stored.put(one)
+    record = host_key("", "h1")
+    kept = stored.client.get(record)
+    for wrong in (None, b"\1\0junk", pack_value(b"\5")):
+        stored.client.delete(record)
+        if wrong is not None:
+            stored.client.set(record, wrong, ex=600)
+        with fastfold.open_store(stored.url) as store:
+            with pytest.raises(CorruptValue, match=r"the record of its host, .*, has its name and is ") as caught:
+                list(store)
+            assert caught.value.key == key_of(one)
+            assert store["h1", "p1"] == one
+            # Once known, the host needs no record; and another that looks finds the record when it comes.
+            assert list(store) == [one]
+    with fastfold.open_store(stored.url) as store:
+        with pytest.raises(CorruptValue):
+            list(store)
+        stored.client.set(record, kept, ex=600)
+        assert list(store) == [one]
+
+
+def test_what_cannot_be_opened_is_raised(stored: Stored) -> None:
     with pytest.raises(ConfigError):
         fastfold.open_store("http://redis")
     with fastfold.open_store(stored.url, namespace="other:") as store:

@@ -13,10 +13,10 @@ import redis
 from committing import NEVER, PLAN, a_batch, a_committer, count_of, deltas, record_of, state_key
 from fastfold._core import decode, merge_group
 from fastfold.commit import Committer
-from fastfold.dictionaries import train
+from fastfold.dictionaries import compressed_part, train
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.store import host_key, process_key
-from fastfold.values import Codec, ValueForm, unpack_value
+from fastfold.values import Codec, ValueForm, form_of, unpack_value
 from golden_values.golden_values import read_golden
 
 pytestmark = pytest.mark.servers
@@ -33,7 +33,9 @@ def server(redis_server: Any) -> Any:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dictionary of one's own."""
     path = tmp_path_factory.mktemp("dictionaries")
-    samples = [payload[2:] for n in range(20) for payload in deltas(f"pc-{n}", PROCESSES, time_s=n).payloads]
+    samples = [
+        compressed_part(payload) for n in range(20) for payload in deltas(f"pc-{n}", PROCESSES, time_s=n).payloads
+    ]
     (path / "64.ffdict").write_bytes(train(samples, 64, "a test", 4096).dump())
     return path
 
@@ -57,7 +59,7 @@ def a_writer(server: Any) -> Iterator[Writers]:
         one.close()
 
 
-def test_writers_of_both_versions_take_turns_and_lose_nothing(server: Any, a_writer: Writers, folder: Path) -> None:
+def test_writers_of_all_versions_take_turns_and_lose_nothing(server: Any, a_writer: Writers, folder: Path) -> None:
     own = str(folder)
     # First 1 everywhere, then a mix of all that may ever run beside each other.
     turns = [
@@ -70,6 +72,12 @@ def test_writers_of_both_versions_take_turns_and_lose_nothing(server: Any, a_wri
         (2, 64, own),
         (2, 1, own),
         (1, 64, own),
+        (3, 2, own),
+        (2, 1, own),
+        (3, 64, own),
+        (3, 0, own),
+        (1, 0, own),
+        (3, 2, own),
     ]
     with server.client() as client:
         for number, (version, dictionary, where) in enumerate(turns, 1):
@@ -79,8 +87,8 @@ def test_writers_of_both_versions_take_turns_and_lose_nothing(server: Any, a_wri
             codec = Codec(ValueForm.load(folder=where))
             for process in PROCESSES:
                 value = client.get(state_key("a", process))
-                assert value[:2] == bytes((version, 0 if version == 1 else dictionary))
-                state = decode(PLAN, codec.unpack(value))
+                assert form_of(value) == (version, 0 if version == 1 else dictionary)
+                state = decode(PLAN, codec.unpack(value, None, ("", "a")))
                 assert state.values["counts"] == {"other": number}
                 assert state.values["last"] == number * 1_000_000_000
             assert len(record_of(client.get, "a").entries) == number
@@ -116,20 +124,22 @@ def test_a_batch_with_an_unknown_and_a_damaged_value_comes_again(server: Any, a_
             a_writer(2).commit([deltas("a", ["p"]), deltas("b", ["p"])], a_batch(2), NEVER)
 
 
-def test_golden_values_in_redis_are_merged_by_the_writer_of_today(server: Any, a_writer: Writers) -> None:
-    golden = [one for one in read_golden("version-1") if "counts" in one.state.values and one.state.process]
+@pytest.mark.parametrize("name", ["version-1", "version-2", "version-3"])
+def test_golden_values_in_redis_are_merged_by_the_writer_of_today(server: Any, a_writer: Writers, name: str) -> None:
+    golden = [one for one in read_golden(name) if "counts" in one.state.values and one.state.process]
     with server.client() as client:
         for one in golden:
             host = host_key(one.state.tenant, one.state.host)
             client.set(process_key(host, one.state.process), one.value, ex=600)
-        writer = a_writer(2)
+        writer = a_writer(3, 2)
         for number, one in enumerate(golden):
             tenant, host, process = one.state.tenant, one.state.host, one.state.process
             writer.commit([deltas(host, [process], tenant=tenant)], a_batch(number), NEVER)
-            merged = decode(PLAN, unpack_value(client.get(process_key(host_key(tenant, host), process))))
+            found = client.get(process_key(host_key(tenant, host), process))
+            merged = decode(PLAN, unpack_value(found, None, (tenant, host)))
             counts: Any = one.state.values["counts"]
-            found: Any = merged.values["counts"]
-            assert found["other"] == counts.get("other", 0) + 1
+            now: Any = merged.values["counts"]
+            assert now["other"] == counts.get("other", 0) + 1
             assert merged.values.get("files") == one.state.values.get("files")
 
 

@@ -348,12 +348,12 @@ def test_a_value_that_is_damaged_anywhere_is_told_with_its_key_and_never_written
                 assert {name: client.get(name) for name in before} == before
             else:
                 # A bit that says nothing: what was read is what had been written.
-                assert unpack_value(bad, key) == unpack_value(good[key], key)
+                assert unpack_value(bad, key, ("", "a")) == unpack_value(good[key], key, ("", "a"))
                 silent += 1
             # What another host is, is not its fault.
             assert client.exists(host_key("", "b"), state_key("b", "q")) == 2
             tried += 1
-        assert tried > 200
+        assert tried > 150
         assert silent <= 1
         client.mset(good)
         committer.commit([deltas("a", "p")], a_batch("after"), time.monotonic() + 10)

@@ -19,7 +19,7 @@ from fastfold.types import FoldCounts, Limits
 __all__ = ["CORE", "IMPLEMENTATIONS", "REFERENCE", "VERSIONS", "Implementation", "core_fold", "feed", "plan_of"]
 
 Payloads = dict[Identity, bytes]
-VERSIONS = (1, 2)
+VERSIONS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ CORE = Implementation(
     "core",
     core_fold,
     lambda a, b, definition: core_merge(plan_of(None, definition), a, b),
-    lambda state, definition, version=2: core_encode(plan_of(None, definition), state, version),
+    lambda state, definition, version=3: core_encode(plan_of(None, definition), state, version),
     lambda payload, definition: core_decode(plan_of(None, definition), payload),
 )
 IMPLEMENTATIONS = (REFERENCE, CORE)

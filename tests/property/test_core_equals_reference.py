@@ -22,9 +22,10 @@ from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.folding import fold_file
 from fastfold.inflate import open_inflater
 from fastfold.reference import Event
-from fastfold.reference_payload import MARK
+from fastfold.reference_version2 import MARK_2
+from fastfold.reference_version3 import MARK_3
 from fastfold.schema import EventMapping, FoldDefinition, Schema, Source
-from fastfold.states import State, Text, Value
+from fastfold.states import State, Text, TextSet, Value
 from fastfold.types import COLUMNS, KINDS, Limits
 from property.implementations import CORE, REFERENCE, VERSIONS, core_fold, feed, plan_of
 from property.strategies import (
@@ -312,7 +313,7 @@ def test_damaged_payloads_are_refused_the_same(fold: str, data: st.DataObject) -
 @example(b"")
 def test_any_bytes_are_refused_the_same(payload: bytes) -> None:
     for definition in DEFINITIONS.values():
-        for start in (b"", b"\0\1h\1p", MARK, MARK + b"\3\0\0p\0\0h\0"):
+        for start in (b"", b"\0\1h\1p", MARK_2, MARK_2 + b"\3\0\0p\0\0h\0", MARK_3, MARK_3 + b"\5\0\0\0\0h\0\0p\0"):
             refuse_or_read_the_same(start + payload, definition)
 
 
@@ -362,7 +363,50 @@ def test_corners_of_payloads_are_refused_the_same(body: bytes) -> None:
     ],
 )
 def test_corners_of_version_2_are_refused_the_same(body: bytes) -> None:
-    refuse_or_read_the_same(MARK + b"\3\0\0p\0\0h\0" + body, PROCESS)
+    refuse_or_read_the_same(MARK_2 + b"\3\0\0p\0\0h\0" + body, PROCESS)
+
+
+SECOND_NS = 1_000_000_000
+# Ids far from and near to each other, of every form of session; an endpoint; a greatest time before others.
+TELLING = State(
+    "t",
+    "h",
+    "39e4a257-79fb-5f92-7117-000000000700",
+    {
+        "first": 1_603_433_979 * SECOND_NS + 1_000_000,
+        "last": 1_603_433_979 * SECOND_NS + 2_000_000,
+        "counts": {"other": 1, "pipe": (1 << 64) - 1, "net_connect": 300},
+        "parent": Text(1_603_433_980 * SECOND_NS, "39e4a257-79ed-5f92-7017-000000000700"),
+        "remotes": TextSet(False, (Text(1_603_433_981 * SECOND_NS, "10.0.0.1:443"),)),
+        "targets": TextSet(
+            True,
+            tuple(
+                Text(1_603_433_979 * SECOND_NS + n * 1_000_000, guid)
+                for n, guid in enumerate(
+                    [
+                        "39e4a257-79fc-5f92-7217-000000000700",
+                        "39e4a257-0000-0000-0000-000000000900",
+                        "39e4a257-ffff-ffff-ffff-0010470702ff",
+                        "aaaaaaaa-79fc-5f92-7117-001047070200",
+                        "39e4a257-0001-0000-0000-000000000700",
+                        "39e4a257-79fb-5f92-7117-000000000700",
+                        "39e4a257-79fe-5f92-7317-ffffffffffff",
+                    ]
+                )
+            ),
+        ),
+    },
+)
+
+
+def test_every_flipped_bit_of_version_3_is_refused_or_read_the_same() -> None:
+    payload = REFERENCE.encode(TELLING, PROCESS)
+    assert CORE.encode(TELLING, PROCESS) == payload
+    assert CORE.decode(payload, PROCESS) == TELLING
+    for place in range(8 * len(payload)):
+        flipped = bytearray(payload)
+        flipped[place // 8] ^= 1 << place % 8
+        refuse_or_read_the_same(bytes(flipped), PROCESS)
 
 
 @pytest.mark.parametrize("version", VERSIONS)

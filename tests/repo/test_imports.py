@@ -13,7 +13,7 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "attack comparisons errors exits generate_words mark_types required_text rule_types text types",
+    "attack comparisons dictionary_tables errors exits generate_words mark_types required_text rule_types text types",
     "alert_types",
     "alert_cut alert_parts sink_types",
     "config demo_alerts demo_screen dictionaries local logs metrics notification parking printing progress"
@@ -34,14 +34,15 @@ LAYERS = (
     "alert sink_webhook",
     "sinks",
     "rawwalk",
-    "rawlayout2",
+    "rawbits rawlayout2",
+    "rawlayout3",
     "rawlayout",
     "_core reference_bounds reference_bytes generate_records listing sender show",
     "resp rule_programs",
     "matching topology",
     "canary hold keyspace",
-    "reference_version1 values",
-    "detection",
+    "reference_version1 reference_version2 values",
+    "detection host_names reference_version3",
     "detection_form evaluate raising",
     "detecting reference_detection reference_payload",
     "detect detection_commit",

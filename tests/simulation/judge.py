@@ -49,7 +49,12 @@ class _Judge:
         self.receivers = receivers
         found = fleet.snapshot().items()
         canaries = canary_prefix(b"ff:")
-        self.values = {key: unpack_value(value, key) for key, value in found if not key.startswith(canaries)}
+        named = {host_key("", host): ("", host) for file in scenario.files for host, _ in file.parts}
+        self.values = {
+            key: unpack_value(value, key, named.get(key[: key.rfind(b"}") + 1]))
+            for key, value in found
+            if not key.startswith(canaries)
+        }
         self.expired = fleet.expired
         self.queue = queue
         self.stored = stored

@@ -24,7 +24,7 @@ def test_a_dictionary_is_trained_on_files_and_judged_on_other_hosts(batches: Pat
     args = ["dictionary", "train", "--id", "64", "--kib", "16", "--output", str(tmp_path), str(batches)]
     result = CliRunner().invoke(cli, args)
     assert result.exit_code == Exit.OK, result.output
-    (_, own) = find_dictionaries(tmp_path)
+    *_, own = find_dictionaries(tmp_path)
     assert (own.id, len(own.content) <= 16 << 10) == (64, True)
     assert own.digest in result.output
     assert "states of hosts that it has not seen:" in result.output
@@ -36,7 +36,7 @@ def test_a_dictionary_is_trained_on_files_and_judged_on_other_hosts(batches: Pat
     assert "a dictionary never changes" in again.output
 
     listed = CliRunner().invoke(cli, ["dictionary", "list", "--folder", str(tmp_path)])
-    assert [line.split()[0] for line in listed.output.splitlines()] == ["id", "1", "64"]
+    assert [line.split()[0] for line in listed.output.splitlines()] == ["id", "1", "2", "64"]
 
 
 @pytest.mark.parametrize("number", ["0", "1", "63", "256"])

@@ -116,7 +116,7 @@ def test_states_and_ledger(store: MemoryStore, time: Time, counts: Counts) -> No
         state_key("b", "p"),
     }
     assert record_of(store.snapshot().get, "a") == HostRecord("", "a").with_entry(a_batch(1), 0)
-    assert unpack_value(store.snapshot()[state_key("a", "q")]) == payload("a", "q")
+    assert unpack_value(store.snapshot()[state_key("a", "q")], None, ("", "a")) == payload("a", "q")
 
 
 def test_the_host_record_outlives_its_states(store: MemoryStore, time: Time) -> None:
@@ -517,7 +517,7 @@ OTHER_HOST = pack_value(HostRecord("", "somebody").encode())
         (state_key("b", "p"), lambda value: b"", CorruptValue),
         (state_key("b", "p"), lambda value: pack_value(b"\xff"), CorruptValue),
         (state_key("b", "p"), lambda value: pack_value(payload("b", "q")), IdentityClash),
-        (state_key("b", "p"), lambda value: pack_value(payload("b", "p", tenant="t")), IdentityClash),
+        (state_key("b", "p"), lambda value: pack_value(payload("b", "p", tenant="t")), CorruptValue),
         (host_key("", "b"), flip, CorruptValue),
         (host_key("", "b"), lambda value: pack_value(b"\xff"), CorruptValue),
         (host_key("", "b"), lambda value: OTHER_HOST, IdentityClash),

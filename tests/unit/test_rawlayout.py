@@ -18,6 +18,8 @@ from property.strategies import arbitrary_states
 
 DEFINITION = load_definition("process")
 
+VERSIONS = st.sampled_from([2, 3])
+
 # A state in version 2: two GUIDs beside its own, an endpoint, a set that is cut and full.
 SECOND = bytes.fromhex(
     "80000280bae9c1aa5d0139e4a257d60f7117000000000700740068000900120018810124013c024629025614762200433a5c612e65786500"
@@ -26,26 +28,31 @@ SECOND = bytes.fromhex(
 
 
 def version_of(payload: bytes) -> int:
-    """The format version of a payload: the second begins with a mark."""
-    return 2 if payload.startswith(b"\x80\x00") else 1
+    """The format version of a payload: the second and the third begin with marks."""
+    return 3 if payload.startswith(b"\x80\x80\x00") else 2 if payload.startswith(b"\x80\x00") else 1
 
 
-def assert_tiles(fields: list[Field], size: int) -> None:
+def end_of(field: Field) -> int:
+    """Where it ends, in bits."""
+    return 8 * (field.offset + field.size) + field.bit + field.bits
+
+
+def assert_tiles(fields: list[Field], size: int | None) -> None:
     at = 0
     for field in fields:
-        assert field.offset == at
-        assert field.size > 0
-        at += field.size
-    assert at == size
+        assert 8 * field.offset + field.bit == at
+        at = end_of(field)
+        assert at > 8 * field.offset + field.bit
+    assert size is None or at == 8 * size
 
 
 def values_of(fields: list[Field], *names: str) -> list[str]:
     return [field.value for field in fields if field.name in names]
 
 
-@given(arbitrary_states(DEFINITION))
-def test_every_byte_is_named_once_and_every_value_is_there(state: State) -> None:
-    payload = reference.encode(state, DEFINITION)
+@given(arbitrary_states(DEFINITION), VERSIONS)
+def test_every_byte_is_named_once_and_every_value_is_there(state: State, version: int) -> None:
+    payload = reference.encode(state, DEFINITION, version)
     fields = list(payload_fields(version_of(payload), payload, DEFINITION))
     assert_tiles(fields, len(payload))
     for name, value in state.values.items():
@@ -77,14 +84,14 @@ def read(
     return seen, None
 
 
-@given(arbitrary_states(DEFINITION), st.data())
-def test_a_payload_cut_short_is_read_up_to_the_cut(state: State, data: st.DataObject) -> None:
-    payload = reference.encode(state, DEFINITION)
+@given(arbitrary_states(DEFINITION), VERSIONS, st.data())
+def test_a_payload_cut_short_is_read_up_to_the_cut(state: State, version: int, data: st.DataObject) -> None:
+    payload = reference.encode(state, DEFINITION, version)
     whole, _ = read(payload, DEFINITION)
     size = data.draw(st.integers(0, len(payload) - 1))
     seen, fault = read(payload[:size], DEFINITION, version_of(payload))
     assert seen == whole[: len(seen)]
-    assert len(seen) == sum(field.offset + field.size <= size for field in whole)
+    assert len(seen) == sum(end_of(field) <= 8 * size for field in whole)
     if fault is not None:
         assert fault.offset is not None
         assert fault.offset <= size
@@ -92,9 +99,9 @@ def test_a_payload_cut_short_is_read_up_to_the_cut(state: State, data: st.DataOb
 
 @given(st.binary(max_size=80))
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
-    for version, definition in ((1, DEFINITION), (2, DEFINITION), (1, None)):
+    for version, definition in ((1, DEFINITION), (2, DEFINITION), (3, DEFINITION), (1, None)):
         seen, fault = read(payload, definition, version)
-        assert_tiles(seen, len(payload) if fault is None else sum(field.size for field in seen))
+        assert_tiles(seen, len(payload) if fault is None else None)
         assert fault is None or fault.offset is not None
 
 
@@ -118,6 +125,41 @@ def test_the_second_version() -> None:
         seen, fault = read(SECOND[:size], DEFINITION, 2)
         assert seen == fields[: len(seen)]
         assert fault is not None
+
+
+def test_the_third_version() -> None:
+    state = reference.decode(SECOND, DEFINITION)
+    payload = reference.encode(state, DEFINITION)
+    fields = list(payload_fields(3, payload, DEFINITION))
+    assert_tiles(fields, len(payload))
+    second = list(payload_fields(2, SECOND, DEFINITION))
+    assert values_of(fields, "host") == ["h, not stored"]
+    for name in {field.name for field in second} - {"mark", "tenant", "host"}:
+        assert values_of(fields, name) == values_of(second, name)
+    for size in range(len(payload)):
+        seen, fault = read(payload[:size], DEFINITION, 3)
+        assert seen == fields[: len(seen)]
+        assert fault is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (
+            "22830503aabbccdd" + "00" * 3 + "ff" * 9,
+            ["size of texts", "size of numbers", "checksum", "numbers", "texts"],
+        ),
+        ("4600830500aabbccdd", ["form", "size of texts", "size of numbers", "checksum"]),
+        ("ff81", ["size of texts"]),
+        ("20", []),
+    ],
+    ids=["block", "frame", "cut", "form alone"],
+)
+def test_the_outer_form_of_the_third_version(value: str, names: list[str]) -> None:
+    data = bytes.fromhex(value)
+    fields = list(outer_fields(data))
+    assert [field.name for field in fields] == ["format version and dictionary", *names]
+    assert_tiles(fields, len(data))
 
 
 def test_the_outer_form_of_the_second_version() -> None:

@@ -1,4 +1,4 @@
-"""The outer form of values, in both versions, and the dictionaries that they are written with."""
+"""The outer form of values, in all versions, and the dictionaries that they are written with."""
 
 from __future__ import annotations
 
@@ -16,17 +16,30 @@ import zstandard
 
 from fastfold._core import Dictionary, Packer
 from fastfold.dictionaries import StoredDictionary, find_dictionaries, train
+from fastfold.dictionary_tables import join_tables
 from fastfold.errors import ConfigError, CorruptValue, ParkError, UnknownForm
-from fastfold.values import Codec, ValueForm, pack_value, unpack_value
+from fastfold.values import Codec, ValueForm, form_of, pack_value, unpack_value
 
 KEY = b"ff:{x}y"
 MARK = b"\x80\x00"
+MARK_3 = b"\x80\x80\x00"
+HOST = ("tenant", "pc-1")
 LENGTHS = [1, 255, 256, 257, 4096, 65791, 65792, 131071, 131072, 131073, 400_000]
 
 
 def samples(word: str, count: int = 400) -> list[bytes]:
     """Payloads that have much in common."""
     return [f"{word} {n % 7} C:\\Windows\\System32\\{n * n % 101}.dll {n}".encode() * 3 for n in range(count)]
+
+
+def third(texts: bytes, numbers: bytes = b"\1\2\3") -> bytes:
+    """A payload of version 3 of a host."""
+    return MARK_3 + len(texts).to_bytes(4, "little") + b"tenant\0pc-1\0" + texts + numbers
+
+
+def marked(mark: bytes, content: bytes) -> bytes:
+    """A payload of the version of a mark."""
+    return third(content) if mark == MARK_3 else mark + content
 
 
 @pytest.fixture(scope="module")
@@ -44,19 +57,23 @@ def folder(own: StoredDictionary, tmp_path_factory: pytest.TempPathFactory) -> P
     return path
 
 
+VERSION_OF = {b"": 1, MARK: 2, MARK_3: 3}
+EACH_MARK = pytest.mark.parametrize("mark", list(VERSION_OF), ids=["version 1", "version 2", "version 3"])
+
+
 # Values
 
 
-@pytest.mark.parametrize("dictionary", [0, 1])
+@pytest.mark.parametrize("dictionary", [0, 1, 2])
 @pytest.mark.parametrize("length", LENGTHS)
 @pytest.mark.parametrize("make", [lambda n: b"state of a process " * (n // 19 + 1), lambda n: b"a" * n, os.urandom])
-@pytest.mark.parametrize("mark", [b"", MARK], ids=["version 1", "version 2"])
+@EACH_MARK
 def test_a_value_comes_back(mark: bytes, make: Any, length: int, dictionary: int) -> None:
     codec = Codec(ValueForm.load(dictionary))
-    payload = mark + make(length)[:length]
+    payload = marked(mark, make(length)[:length])
     value = codec.pack(payload)
-    assert value[:2] == (bytes((2, dictionary)) if mark else b"\1\0")
-    assert codec.unpack(value, KEY) == payload
+    assert form_of(value) == ((VERSION_OF[mark], dictionary) if mark else (1, 0))
+    assert codec.unpack(value, KEY, HOST) == payload
     assert len(value) <= len(payload) + 32
 
 
@@ -76,6 +93,62 @@ def test_version_2_is_a_zstd_frame_without_what_is_known(own: StoredDictionary) 
     frame = b"\x28\xb5\x2f\xfd" + bytes([0x24, size]) + block + body
     expand = zstandard.ZstdDecompressor(dict_data=zstandard.ZstdCompressionDict(own.content)).decompress
     assert expand(frame) == content
+
+
+def checksum_of(*parts: bytes) -> int:
+    """Of a value of version 3, slowly: 64 x 64 -> 128 bit products, folded."""
+
+    def mix(a: int, b: int) -> int:
+        return a * b & (1 << 64) - 1 ^ a * b >> 64
+
+    state = 0xA0761D6478BD642F
+    for part in parts:
+        words = [part[at : at + 8] for at in range(0, len(part) - len(part) % 8, 8)]
+        for word in (*words, part[len(part) - len(part) % 8 :]):
+            state = mix(state ^ int.from_bytes(word, "little"), 0x9E3779B97F4A7C15)
+        state = mix(state ^ len(part), 0xD6E8FEB86659FD93)
+    return (state ^ state >> 32) & 0xFFFFFFFF
+
+
+@pytest.mark.parametrize("number", [0, 3, 70, 200])
+def test_version_3_is_a_zstd_block_behind_the_numbers(own: StoredDictionary, number: int) -> None:
+    codec = Codec(ValueForm((Dictionary(number or 70, own.content, 5),), number) if number != 3 else ValueForm.load(2))
+    texts, numbers = samples("own")[3], bytes(range(200))
+    value = codec.pack(third(texts, numbers))
+    assert value[0] == {0: 32, 3: 34}.get(number, number)
+    assert value[1:4] == bytes([len(texts)]) + b"\xc8\1"
+    assert int.from_bytes(value[4:8], "little") == checksum_of(b"tenant\0pc-1\0", texts, numbers)
+    assert value[8:208] == numbers
+    body = value[208:]
+    block = (1 | 2 << 1 | len(body) << 3).to_bytes(3, "little")
+    content = {0: b"", 3: find_dictionaries()[1].content}.get(number, own.content)
+    known = {"dict_data": zstandard.ZstdCompressionDict(content)} if content else {}
+    frame = b"\x28\xb5\x2f\xfd" + bytes([0x20, len(texts)]) + block + body
+    assert zstandard.ZstdDecompressor(**known).decompress(frame) == texts
+
+
+def test_a_value_is_read_under_the_name_of_its_host_alone() -> None:
+    value = pack_value(third(b"texts", b"numbers"))
+    assert b"pc-1" not in value
+    for host in (("tenant", "pc-2"), ("", "tenant\0pc-1"), ("tenantpc-1", "")):
+        with pytest.raises(CorruptValue, match="damaged, or of another host under key"):
+            unpack_value(value, KEY, host)
+    with pytest.raises(CorruptValue, match="a state whose host is not known under key"):
+        unpack_value(value, KEY)
+
+
+def test_ids_without_a_form_are_not_written_with(own: StoredDictionary) -> None:
+    with pytest.raises(ValueError, match="dictionary 40 cannot be written with"):
+        Packer([Dictionary(40, own.content, 3)], 40, 3, 1000)
+    with pytest.raises(ConfigError, match="1 to 31 or 64 to 255"):
+        StoredDictionary.parse(own.dump().replace(b'"id": 70', b'"id": 40'), "40.ffdict")
+
+
+def test_tables_of_a_dictionary_are_found() -> None:
+    for one in find_dictionaries():
+        assert join_tables(one.content, one.content, len(one.content)) == one.content
+        assert join_tables(one.content, one.content, 50_000)[-40_000:] == one.content[-40_000:]
+        assert len(join_tables(one.content, one.content, 50_000)) == 50_000
 
 
 def test_several_values_at_once() -> None:
@@ -112,6 +185,7 @@ def frame(payload: bytes = b"state " * 100, **form: Any) -> bytes:
 
 GOOD = frame()
 SECOND = pack_value(MARK + b"state " * 100)
+THIRD = pack_value(third(b"state " * 30))
 BAD = {
     "empty": (b"", "value of 0 bytes"),
     "one byte": (b"\x01", "value of 1 bytes"),
@@ -134,38 +208,54 @@ BAD = {
     "2: a block too long": (b"\x02\x00\x04" + bytes(200_000), "damaged"),
     "2: another size": (SECOND[:2] + bytes([SECOND[2] + 4]) + SECOND[3:], "damaged"),
     "2: a frame of another size": (b"\x02\x00\x06" + GOOD[2:], "damaged"),
+    "3: header alone": (b"\x20\x05", "not a value"),
+    "3: a longer varint": (b"\x20\x81\x00\x00abcdefgh", "not a value"),
+    "3: no checksum": (b"\x20\x05\x00abc", "not a value"),
+    "3: fewer numbers": (b"\x20\x05\x09abcdabcd", "not a value"),
+    "3: no content": (b"\x20\x00\x00\x00abcdefgh", "without content"),
+    "3: no body": (b"\x20\x05\x00abcd", "damaged"),
+    "3: a longer body": (b"\x20\x05\x00abcdabcdef", "damaged"),
+    "3: truncated": (THIRD[:-1], "damaged"),
+    "3: trailing": (THIRD + b"x", "damaged"),
+    "3: another size": (THIRD[:1] + bytes([THIRD[1] + 1]) + THIRD[2:], "damaged"),
+    "3: no frame": (b"\x20\x00\x05\x00abcdabcdefgh", "another form"),
+    "3: a frame with checksum": (b"\x20\x00\xd8\x04\x00abcd" + GOOD[2:], "another form"),
+    "3: a frame of another size": (b"\x20\x00\x05\x00abcd" + frame(write_checksum=False)[2:], "another form"),
+    "3: a frame and more": (b"\x20\x00\xd8\x04\x00abcd" + frame(write_checksum=False)[2:] + b"x", "another form"),
+    "3: another checksum": (b"\x20\x00\xd8\x04\x00abcd" + frame(write_checksum=False)[2:], "wrong checksum"),
 }
 
 
 @pytest.mark.parametrize(("value", "reason"), BAD.values(), ids=BAD)
 def test_a_value_that_is_not_ours_is_told_with_its_key(value: bytes, reason: str) -> None:
     with pytest.raises(CorruptValue) as caught:
-        unpack_value(value, KEY)
+        unpack_value(value, KEY, HOST)
     assert caught.value.key == KEY
     assert reason in caught.value.reason
 
 
-@pytest.mark.parametrize("mark", [b"", MARK], ids=["version 1", "version 2"])
-@pytest.mark.parametrize("dictionary", [0, 1])
+@EACH_MARK
+@pytest.mark.parametrize("dictionary", [0, 1, 2])
 def test_every_flipped_bit_is_found(mark: bytes, dictionary: int) -> None:
     codec = Codec(ValueForm.load(dictionary))
-    payload = mark + b"the state of a process, C:\\Windows\\System32\\cmd.exe " + bytes(range(40))
+    payload = marked(mark, b"the state of a process, C:\\Windows\\System32\\cmd.exe " + bytes(range(40)))
     value = codec.pack(payload)
     for place in range(len(value) * 8):
         flipped = bytearray(value)
         flipped[place // 8] ^= 1 << place % 8
         # A bit of the frame's header that zstd does not use may be free; the payload never changes.
         try:
-            assert codec.unpack(bytes(flipped), KEY) == payload
+            assert codec.unpack(bytes(flipped), KEY, HOST) == payload
         except (CorruptValue, UnknownForm):
             continue
 
 
-@pytest.mark.parametrize("mark", [b"", MARK], ids=["version 1", "version 2"])
+@EACH_MARK
 def test_a_bomb_is_refused_before_it_is_inflated(mark: bytes) -> None:
-    value = pack_value(mark + bytes(1_000_000))
-    with pytest.raises(CorruptValue, match="payload of 1000000 bytes, limit 1000"):
-        Codec(ValueForm((), 0, value_bytes=1000)).unpack(b"\2\0" + value[2:] if mark else value, KEY)
+    value = Codec(ValueForm.load(0)).pack(marked(mark, bytes(1_000_000)))
+    size = 1_000_003 if mark == MARK_3 else 1_000_000
+    with pytest.raises(CorruptValue, match=f"payload of {size} bytes, limit 1000"):
+        Codec(ValueForm((), 0, value_bytes=1000)).unpack(value, KEY, HOST)
 
 
 def test_what_could_not_be_read_is_not_written() -> None:
@@ -182,13 +272,13 @@ def test_what_could_not_be_read_is_not_written() -> None:
 def test_a_dictionary_makes_values_smaller_and_they_are_read_by_all_that_have_it(
     own: StoredDictionary, folder: Path
 ) -> None:
-    writer, reader = Codec(ValueForm.load(70, folder=str(folder))), Codec(ValueForm.load(1, folder=str(folder)))
-    payload = MARK + samples("own")[50]
+    writer, reader = Codec(ValueForm.load(70, folder=str(folder))), Codec(ValueForm.load(2, folder=str(folder)))
+    payload = third(samples("own")[50])
     assert len(writer.pack(payload)) < len(Codec(ValueForm.load(0)).pack(payload)) / 2
-    assert reader.unpack(writer.pack(payload), KEY) == payload
+    assert reader.unpack(writer.pack(payload), KEY, HOST) == payload
     # Values written with several dictionaries come in one reply.
     values: list[bytes | None] = [reader.pack(payload), writer.pack(payload), Codec(ValueForm.load(0)).pack(payload)]
-    assert reader.unpack_all(values) == [payload] * 3
+    assert reader.unpack_all(values, None, HOST) == [payload] * 3
 
 
 def test_an_unknown_dictionary_is_named_with_the_place_to_put_it(folder: Path, tmp_path: Path) -> None:
@@ -202,7 +292,7 @@ def test_an_unknown_dictionary_is_named_with_the_place_to_put_it(folder: Path, t
     assert (str(again), again.key) == (str(caught.value), KEY)
 
 
-@pytest.mark.parametrize("value", [b"\3\0abcdefgh", b"\0\0abcdefgh", b"\xff\xffabcdefgh"])
+@pytest.mark.parametrize("value", [b"\3\0abcdefgh", b"\0\0abcdefgh", b"\x1f\xffabcdefgh"])
 def test_an_unknown_version_is_named(value: bytes) -> None:
     told = f"corrupt value: format version {value[0]}, which is not known here under key b'{KEY.decode()}'"
     with pytest.raises(CorruptValue, match=re.escape(told)):
@@ -267,7 +357,7 @@ def test_too_few_states_are_refused() -> None:
         (lambda data: b"", "not a dictionary"),
         (lambda data: b"[]\n", "not a dictionary"),
         (lambda data: data[:-1], "damaged"),
-        (lambda data: data.replace(b'"id": 70', b'"id": 0'), "1 to 255"),
+        (lambda data: data.replace(b'"id": 70', b'"id": 0'), "1 to 31"),
         (lambda data: data.replace(b"dictionary 1", b"dictionary 2"), "another form"),
     ],
 )
@@ -277,7 +367,7 @@ def test_a_damaged_dictionary_is_refused(own: StoredDictionary, change: Any, rea
 
 
 def test_a_dictionary_to_write_with_must_be_there() -> None:
-    with pytest.raises(ConfigError, match="dictionary 70 is not there to write with; there are: 1, and 0 for none"):
+    with pytest.raises(ConfigError, match="dictionary 70 is not there to write with; there are: 1, 2, and 0 for none"):
         ValueForm.load(70)
     with pytest.raises(ConfigError, match="nowhere: cannot be read"):
         ValueForm.load(1, folder="nowhere")
@@ -296,10 +386,10 @@ def test_wrong_parts_of_a_packer_are_refused(own: StoredDictionary) -> None:
         Packer([], 9, 3, 1000)
 
 
-def test_the_default_dictionary_is_the_one_it_has_always_been() -> None:
-    (shipped,) = find_dictionaries()
-    assert (shipped.id, shipped.trained_on) == (1, "files of fastfold generate")
-    assert len(shipped.content) <= 112 << 10
+def test_the_dictionaries_that_ship_are_those_they_have_always_been() -> None:
+    shipped = find_dictionaries()
+    assert {one.trained_on for one in shipped} == {"files of fastfold generate"}
+    assert [(one.id, one.digest) for one in shipped] == [(1, "2b3ca892e9ce0632"), (2, "f98b167d3da4c7d6")]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
-# Codec: what both versions of a payload are made of, and views.
+# Codec: what all versions of a payload are made of, and views.
 #
 # A view is a state taken apart.  Its texts point into what it was read from, or into its own arena where they
 # had to be put together; a merge copies nothing but into the new payload.  Equal states have equal bytes:
-# everything is written in one order, in the shortest form.  `codec1.pxi` and `codec2.pxi` have the layouts.
+# everything is written in one order, in the shortest form.  `codec1.pxi` to `codec3.pxi` have the layouts.
 
 cdef enum:
     UNIT_COUNT = 4
-    PAYLOAD_VERSION = 2         # the one written unless told otherwise
+    PAYLOAD_VERSION = 3         # the one written unless told otherwise
 
 cdef int64_t _unit_ns[UNIT_COUNT]
 _unit_ns[0] = 1

@@ -202,7 +202,7 @@ cdef uint8_t* _put_ids(uint8_t* out, const CPlan* plan, const View* v, Ids* ids)
     return out
 
 
-cdef bint _encode_view(const CPlan* plan, View* v, Bytes* into) noexcept nogil:
+cdef bint _encode_view_2(const CPlan* plan, View* v, Bytes* into) noexcept nogil:
     """Append the canonical payload of a view; false when there is no memory.
 
     v  IN/OUT  `form` is found out here
@@ -226,7 +226,3 @@ cdef bint _encode_view(const CPlan* plan, View* v, Bytes* into) noexcept nogil:
     out = _put_ids(out, plan, v, &ids)
     into.size = out - into.data
     return True
-
-
-cdef bint _encode_version(const CPlan* plan, View* v, int version, Bytes* into) noexcept nogil:
-    return _encode_view_1(plan, v, into) if version == 1 else _encode_view(plan, v, into)

@@ -1,4 +1,4 @@
-# Reading version 2 of the payload (`codec2.pxi` has the layout), and telling the versions apart.
+# Reading version 2 of the payload (`codec2.pxi` has the layout).
 #
 # Texts that are put together go to the arena of the view.  It moves while it grows, so that until all is read
 # their addresses count from its start.
@@ -351,10 +351,6 @@ cdef Status _settle_texts(const CPlan* plan, View* v) noexcept nogil:
     return OK
 
 
-cdef bint _is_marked(const Cursor* c) noexcept nogil:
-    return c.end - c.at >= MARK_BYTES and c.at[0] == 0x80 and c.at[1] == 0
-
-
 cdef Status _decode_view_2(const CPlan* plan, Cursor* c, View* v) noexcept nogil:
     cdef Ids ids
     cdef Status status
@@ -375,17 +371,3 @@ cdef Status _decode_view_2(const CPlan* plan, Cursor* c, View* v) noexcept nogil
     if v.identity[2] == NULL:
         v.identity[2] = v.arena.data
     return status if status != OK or c.at == c.end else PAYLOAD_TRAILING
-
-
-cdef Status _decode_view(const CPlan* plan, Cursor* c, View* v) noexcept nogil:
-    """Take a payload of any version apart.
-
-    c  IN/OUT  start, at and end set; left where the payload ends, or at the fault
-    v  OUT     points into the payload and its own arena
-
-    Notes
-    -----
-    Everything a merge relies on is checked; that the unit is the coarsest, the base the smallest time and every
-    form the shortest is left to `decode`, which writes the state again and compares.
-    """
-    return _decode_view_2(plan, c, v) if _is_marked(c) else _decode_view_1(plan, c, v)

@@ -20,7 +20,7 @@ cdef bint _encode_all(
             v.identity_length[part] = _text_length(&p.strings, codes[part])
         _view_state(fold, &p.strings, numbers[i], v)
         _bound_sets(fold.plan, v)
-        if not _encode_view(fold.plan, v, out):
+        if not _encode_version(fold.plan, v, PAYLOAD_VERSION, out):
             return False
         ends[i] = out.size
     return True

@@ -7,54 +7,14 @@
 #     how 1     the payload as it is                             | checksum
 #     how 2     a zstd frame with content size and checksum
 #
-# What zstd would write around the one block of a short payload is known beforehand: 8 bytes of every value.  It
-# is put back before zstd sees it, so that all of it is standard zstd:
+#   version 3   form | varint size of texts | varint size of numbers | u32 checksum | numbers | body
 #
-#   28 b5 2f fd | 24, 64 or a4 | size in 1, 2 or 4 bytes | block header 3 | block | checksum 4
+#     form      the dictionary: 32 + id where it comes with fastfold (0: none), the id itself of one's own
+#     body      one compressed block of the texts, or as long as they are: the texts as they are
+#               with a 0 before the sizes: a zstd frame with content size
 #
-# A payload of version 2 is stored without its mark; any other bytes (of version 1, of a host record) in the form
-# of version 1.
-
-cdef enum:
-    VALUE_HEAD_MOST = 12        # version, dictionary, varint
-    FRAME_HEAD_MOST = 12        # magic, descriptor, size, block header
-    BLOCK_HEAD = 3
-    CHECKSUM = 4
-    BLOCK_MOST = 1 << 17        # of zstd
-    HOW_BLOCK = 0
-    HOW_RAW = 1
-    HOW_FRAME = 2
-    ZSTD_RAW = 0
-    ZSTD_COMPRESSED = 2
-
-cdef uint32_t _ZSTD_MAGIC = 0xFD2FB528
-
-
-cdef size_t _frame_head(uint8_t* out, size_t size) noexcept nogil:
-    """The head of a frame, up to its first block; returns its length."""
-    memcpy(out, &_ZSTD_MAGIC, 4)
-    if size < 256:
-        out[4] = 0x24
-        out[5] = <uint8_t> size
-        return 6
-    if size < 65536 + 256:
-        out[4] = 0x64
-        out[5] = <uint8_t> (size - 256)
-        out[6] = <uint8_t> ((size - 256) >> 8)
-        return 7
-    out[4] = 0xA4
-    out[5] = <uint8_t> size
-    out[6] = <uint8_t> (size >> 8)
-    out[7] = <uint8_t> (size >> 16)
-    out[8] = <uint8_t> (size >> 24)
-    return 9
-
-
-cdef void _put_block_head(uint8_t* out, uint32_t kind, size_t size) noexcept nogil:
-    cdef uint32_t head = 1 | kind << 1 | <uint32_t> size << 3       # the last block
-    out[0] = <uint8_t> head
-    out[1] = <uint8_t> (head >> 8)
-    out[2] = <uint8_t> (head >> 16)
+# A payload of version 2 is stored without its mark, one of version 3 also without the name of its host, which the
+# checksum covers; any other bytes (of version 1, of a host record) in the form of version 1.
 
 
 @cython.final
@@ -88,10 +48,12 @@ cdef class Packer:
                 self.compressing = dictionary.compressing
         if write and self.compressing == NULL:
             raise ValueError(f"dictionary {write} is not among those given")
+        if FORM_3 <= write < FORM_3_OWN:
+            raise ValueError(f"dictionary {write} cannot be written with: its id is between ours and one's own")
         self.write = <uint8_t> write
         _zstd.set_parameter(self.compressor, ZSTD_LEVEL, level)
         _zstd.set_parameter(self.compressor, ZSTD_CONTENT_SIZE, 1)
-        _zstd.set_parameter(self.compressor, ZSTD_CHECKSUM, 1)
+        _zstd.set_parameter(self.compressor, ZSTD_CHECKSUM, self.has_checksum)
         _zstd.set_parameter(self.compressor, ZSTD_DICT_ID, 0)
 
     def __dealloc__(self):
@@ -137,7 +99,7 @@ cdef class Packer:
             free(pieces)
             free(out.data)
 
-    def unpack(self, list values not None, list keys=None):
+    def unpack(self, list values not None, list keys=None, bytes name=None):
         """The payloads of stored values; ``None`` stays ``None``.
 
         Parameters
@@ -145,6 +107,8 @@ cdef class Packer:
         values : list of (bytes or None)
         keys : list of bytes, optional
             To name in errors.
+        name : bytes, optional
+            Tenant and host of all of them, each with a NUL behind it; values of version 3 are read with it.
 
         Returns
         -------
@@ -163,10 +127,15 @@ cdef class Packer:
         cdef Bytes out
         cdef Status status
         cdef Py_ssize_t at = count
+        cdef const char* given = NULL
         memset(&out, 0, sizeof(Bytes))
+        if name is not None:
+            given = name
+        self.name = <const uint8_t*> given
+        self.name_size = 0 if name is None else len(name)
         try:
             _fill_pieces(pieces, values)
-            # `values` keeps the bytes alive.
+            # `values` and `name` keep the bytes alive.
             with nogil:
                 status = self._unpack(pieces, &at, &out)
             if status == NO_MEMORY:
@@ -192,58 +161,94 @@ cdef class Packer:
         return OK
 
     cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil:
-        cdef bint is_marked = size >= MARK_BYTES and payload[0] == 0x80 and payload[1] == 0
-        cdef size_t room, made
-        cdef uint8_t* at
+        cdef Cursor c
+        cdef Parts parts
+        cdef int version
+        c.at = payload
+        c.end = payload + size
+        version = _version_of(&c)
         if size > self.value_bytes:
             return VALUE_TOO_LONG
-        if is_marked:
-            payload += MARK_BYTES
-            size -= MARK_BYTES
-        room = _zstd.bound(size) + FRAME_HEAD_MOST
-        if not _reserve(out, room + VALUE_HEAD_MOST):
+        if version == 3 and _part_payload(payload, size, &parts):
+            return self._pack_3(&parts, out)
+        if version == 2:
+            return self._pack_2(payload + MARK_BYTES, size - MARK_BYTES, out)
+        return self._pack_1(payload, size, out)
+
+    cdef size_t _squeeze(
+        self, Bytes* out, size_t front, const uint8_t* data, size_t size, void* dictionary, bint has_checksum
+    ) noexcept nogil:
+        """Make a frame behind what `out` holds and some bytes more; returns its length, 0 when there is no memory."""
+        cdef size_t room = _zstd.bound(size) + FRAME_HEAD_MOST
+        cdef size_t made
+        if not _reserve(out, front + room):
+            return 0
+        if has_checksum != self.has_checksum:
+            self.has_checksum = has_checksum
+            _zstd.set_parameter(self.compressor, ZSTD_CHECKSUM, has_checksum)
+        _zstd.refer_cdict(self.compressor, dictionary)
+        made = _zstd.compress(self.compressor, out.data + out.size + front, room, data, size)
+        return 0 if _zstd.is_error(made) else made
+
+    cdef Status _pack_1(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil:
+        cdef size_t made = self._squeeze(out, 2, payload, size, NULL, True)
+        if made == 0:
             return NO_MEMORY
-        at = out.data + out.size
-        if not is_marked:
-            _zstd.refer_cdict(self.compressor, NULL)
-            made = _zstd.compress(self.compressor, at + 2, room, payload, size)
-            if _zstd.is_error(made):
-                return NO_MEMORY
-            at[0] = 1
-            at[1] = 0
-            out.size += 2 + made
-            return OK
-        if not _reserve(&self.frame, room):
-            return NO_MEMORY
-        _zstd.refer_cdict(self.compressor, self.compressing)
-        made = _zstd.compress(self.compressor, self.frame.data, room, payload, size)
-        if _zstd.is_error(made):
-            return NO_MEMORY
-        at[0] = 2
-        at[1] = self.write
-        out.size = self._put_body(at + 2, size, made) - out.data
+        out.data[out.size] = 1
+        out.data[out.size + 1] = 0
+        out.size += 2 + made
         return OK
 
-    cdef uint8_t* _put_body(self, uint8_t* out, size_t size, size_t made) noexcept nogil:
-        """Write the frame that was made, without what is known of it."""
-        cdef uint8_t expected[FRAME_HEAD_MOST]
-        cdef uint8_t* frame = self.frame.data
-        cdef size_t head = _frame_head(expected, size)
-        cdef size_t body = made - head - BLOCK_HEAD         # block and checksum
+    cdef Status _pack_2(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil:
+        cdef size_t made
+        cdef size_t around = 0
         cdef int how = HOW_FRAME
-        if made > head + BLOCK_HEAD + CHECKSUM and memcmp(frame, expected, head) == 0:
-            _put_block_head(expected, ZSTD_COMPRESSED, body - CHECKSUM)
-            if memcmp(frame + head, expected, BLOCK_HEAD) == 0:
-                how = HOW_BLOCK
-            _put_block_head(expected, ZSTD_RAW, body - CHECKSUM)
-            if memcmp(frame + head, expected, BLOCK_HEAD) == 0:
-                how = HOW_RAW
-        out = _put_varint(out, <uint64_t> size << 2 | how)
+        cdef uint8_t* at
+        self.frame.size = 0
+        made = self._squeeze(&self.frame, 0, payload, size, self.compressing, True)
+        if made == 0 or not _reserve(out, VALUE_HEAD_MOST + made):
+            return NO_MEMORY
+        if _is_one_block(self.frame.data, made, size, True, ZSTD_COMPRESSED):
+            how = HOW_BLOCK
+        elif _is_one_block(self.frame.data, made, size, True, ZSTD_RAW):
+            how = HOW_RAW
         if how != HOW_FRAME:
-            frame += head + BLOCK_HEAD
-            made = body
-        memcpy(out, frame, made)
-        return out + made
+            around = _frame_bytes(size)
+        at = out.data + out.size
+        at[0] = 2
+        at[1] = self.write
+        at = _put_varint(at + 2, <uint64_t> size << 2 | how)
+        memcpy(at, self.frame.data + around, made - around)
+        out.size = at - out.data + made - around
+        return OK
+
+    cdef Status _pack_3(self, const Parts* parts, Bytes* out) noexcept nogil:
+        cdef size_t made
+        cdef size_t around = 0
+        cdef uint32_t checksum = _checksum_3(parts)
+        cdef uint8_t* at
+        self.frame.size = 0
+        made = self._squeeze(&self.frame, 0, parts.texts, parts.texts_size, self.compressing, False)
+        if made == 0 or not _reserve(out, VALUE_HEAD_MOST + parts.numbers_size + made):
+            return NO_MEMORY
+        at = out.data + out.size
+        at[0] = self.write if self.write >= FORM_3_OWN else FORM_3 + self.write
+        at += 1
+        if (
+            _is_one_block(self.frame.data, made, parts.texts_size, False, ZSTD_COMPRESSED)
+            or _is_one_block(self.frame.data, made, parts.texts_size, False, ZSTD_RAW)
+        ):
+            around = _frame_bytes(parts.texts_size)
+        else:
+            at[0] = 0
+            at += 1
+        at = _put_varint(_put_varint(at, parts.texts_size), parts.numbers_size)
+        memcpy(at, &checksum, CHECKSUM)
+        memcpy(at + CHECKSUM, parts.numbers, parts.numbers_size)
+        at += CHECKSUM + parts.numbers_size
+        memcpy(at, self.frame.data + around, made - around)
+        out.size = at - out.data + made - around
+        return OK
 
     cdef Status _unpack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil:
         cdef Py_ssize_t i
@@ -269,6 +274,8 @@ cdef class Packer:
                 return VALUE_FORM
             _zstd.refer_ddict(self.expander, NULL)
             return self._expand(value + 2, size - 2, piece, 0, out)
+        if value[0] >= FORM_3:
+            return self._unpack_3(piece, out)
         if value[0] != 2:
             return VALUE_VERSION
         return self._unpack_body(value[1], value + 2, size - 2, piece, out)
@@ -300,12 +307,96 @@ cdef class Packer:
         self.frame.size = 0
         if not _reserve(&self.frame, size + FRAME_HEAD_MOST):
             return NO_MEMORY
-        start = _frame_head(self.frame.data, piece.size)
+        start = _frame_head(self.frame.data, piece.size, True)
         _put_block_head(
             self.frame.data + start, ZSTD_COMPRESSED if head & 3 == HOW_BLOCK else ZSTD_RAW, size - CHECKSUM
         )
         memcpy(self.frame.data + start + BLOCK_HEAD, c.at, size)
         return self._expand(self.frame.data, start + BLOCK_HEAD + size, piece, MARK_BYTES, out)
+
+    cdef Status _unpack_3(self, Piece* piece, Bytes* out) noexcept nogil:
+        cdef uint8_t form = piece.data[0]
+        cdef uint8_t dictionary = form if form >= FORM_3_OWN else form - FORM_3
+        cdef Cursor c
+        cdef Parts parts
+        cdef uint64_t texts, numbers
+        cdef bint is_frame
+        cdef Status status
+        c.at = piece.data + 1
+        c.end = piece.data + piece.size
+        is_frame = c.at[0] == 0
+        c.at += is_frame
+        if _get_varint(&c, &texts) != OK or _get_varint(&c, &numbers) != OK:
+            return VALUE_FORM
+        if texts == 0:
+            return VALUE_EMPTY
+        if texts > self.value_bytes or numbers > self.value_bytes or texts + numbers > self.value_bytes:
+            piece.size = max(texts, numbers, texts + numbers)
+            return VALUE_TOO_LONG
+        if <uint64_t> (c.end - c.at) < CHECKSUM + numbers:
+            return VALUE_FORM
+        # Last of all: only what looks like one of our values is one whose dictionary is still to come.
+        if dictionary and self.expanding[dictionary] == NULL:
+            return VALUE_DICTIONARY
+        if self.name == NULL:
+            return VALUE_HOST
+        parts.name = self.name
+        parts.name_size = self.name_size
+        parts.texts_size = texts
+        parts.numbers = c.at + CHECKSUM
+        parts.numbers_size = numbers
+        status = self._put_parts(&parts, parts.numbers + numbers, c.end, is_frame, self.expanding[dictionary], out)
+        if status == OK and _checksum_3(&parts) != ff_load32(c.at):
+            return VALUE_CHECKSUM
+        return status
+
+    cdef Status _put_parts(
+        self, Parts* parts, const uint8_t* body, const uint8_t* end, bint is_frame, void* dictionary, Bytes* out
+    ) noexcept nogil:
+        """Append a payload of its parts, of which the texts are still to be expanded."""
+        cdef size_t front = MARK_BYTES_3 + SIZE_BYTES + parts.name_size
+        cdef uint32_t size = <uint32_t> parts.texts_size
+        cdef uint8_t* at
+        cdef Status status
+        if not _reserve(out, front + parts.texts_size + parts.numbers_size):
+            return NO_MEMORY
+        at = out.data + out.size
+        at[0] = at[1] = 0x80
+        at[2] = 0
+        memcpy(at + MARK_BYTES_3, &size, SIZE_BYTES)
+        memcpy(at + MARK_BYTES_3 + SIZE_BYTES, parts.name, parts.name_size)
+        at += front
+        status = self._expand_texts(body, end - body, at, parts.texts_size, is_frame, dictionary)
+        if status != OK:
+            return status
+        memcpy(at + parts.texts_size, parts.numbers, parts.numbers_size)
+        parts.texts = at
+        out.size += front + parts.texts_size + parts.numbers_size
+        return OK
+
+    cdef Status _expand_texts(
+        self, const uint8_t* body, size_t size, uint8_t* out, size_t texts, bint is_frame, void* dictionary
+    ) noexcept nogil:
+        cdef size_t start, made
+        if not is_frame:
+            if size > texts or size > BLOCK_MOST:
+                return VALUE_FRAME
+            if size == texts:
+                memcpy(out, body, size)
+                return OK
+            self.frame.size = 0
+            if not _reserve(&self.frame, size + FRAME_HEAD_MOST):
+                return NO_MEMORY
+            start = _frame_head(self.frame.data, texts, False)
+            _put_block_head(self.frame.data + start, ZSTD_COMPRESSED, size)
+            memcpy(self.frame.data + start + BLOCK_HEAD, body, size)
+            body = self.frame.data
+            size += start + BLOCK_HEAD
+        elif _zstd.content_size(body, size) != texts or body[4] & 7 or _zstd.frame_size(body, size) != size:
+            return VALUE_FRAME_FORM
+        _zstd.refer_ddict(self.expander, dictionary)
+        made = _zstd.decompress(self.expander, out, texts, body, size)
+        return VALUE_FRAME if _zstd.is_error(made) or made != texts else OK
 
     cdef Status _expand(self, const uint8_t* frame, size_t size, Piece* piece, size_t mark, Bytes* out) noexcept nogil:
         """Append the content of a frame, behind a mark or none."""
@@ -335,43 +426,3 @@ cdef class Packer:
             return VALUE_FRAME
         out.size += mark + content
         return OK
-
-
-cdef int _fill_pieces(Piece* pieces, list objects) except -1:
-    cdef Py_ssize_t i
-    cdef bytes data
-    if pieces == NULL:
-        raise MemoryError("fastfold core")
-    for i in range(len(objects)):
-        data = objects[i]
-        if data is not None:
-            pieces[i].data = <const uint8_t*> <const char*> data
-            pieces[i].size = len(data)
-    return 0
-
-
-cdef list _cut_pieces(const Piece* pieces, list objects, const Bytes* out):
-    """What was made of each object; ``None`` of ``None``."""
-    cdef Py_ssize_t i
-    cdef size_t start = 0
-    made = []
-    for i in range(len(objects)):
-        if pieces[i].data == NULL:
-            made.append(None)
-            continue
-        made.append(PyBytes_FromStringAndSize(<const char*> out.data + start, pieces[i].end - start))
-        start = pieces[i].end
-    return made
-
-
-cdef object _value_fault(Status status, bytes value, size_t size, size_t limit, key):
-    """The exception for a value that cannot be unpacked."""
-    if status == VALUE_VERSION:
-        return CorruptValue(f"format version {value[0]}, which is not known here", key=key)
-    if status == VALUE_DICTIONARY:
-        return UnknownForm(f"dictionary {value[1]}", key=key)
-    if status == VALUE_SHORT:
-        return CorruptValue(f"value of {len(value)} bytes", key=key)
-    if status == VALUE_TOO_LONG:
-        return CorruptValue(f"payload of {size} bytes, limit {limit}", key=key)
-    return CorruptValue(_PHRASES[status], key=key)

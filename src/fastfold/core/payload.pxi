@@ -105,7 +105,7 @@ def decode(Plan plan not None, payload):
     cdef Bytes again
     cdef Status status
     cdef uint32_t i
-    cdef int version = 2 if _is_marked(&c) else 1
+    cdef int version = _version_of(&c)
     memset(&again, 0, sizeof(Bytes))
     with nogil:
         status = _decode_view(&plan.c, &c, &views.a)
@@ -149,17 +149,10 @@ def identity(payload):
     cdef const uint8_t[::1] data = _payload_view(payload)
     cdef Cursor c = _cursor(data)
     cdef View v
-    cdef Ids ids
     cdef Status status
     memset(&v, 0, sizeof(View))
     try:
-        if _is_marked(&c):
-            c.at += MARK_BYTES
-            status = _get_identity(&c, &v, &ids)
-            if v.identity[2] == NULL:
-                v.identity[2] = v.arena.data
-        else:
-            status = _get_identity_1(&c, &v)
+        status = _decode_identity(&c, &v)
         if status != OK:
             raise _corrupt_of(status, c.at - c.start)
         return _identity_of(&v)
@@ -194,7 +187,7 @@ def encode(Plan plan not None, state, int version=PAYLOAD_VERSION):
     plan : Plan
     state : State
     version : int
-        Of the payload: 1, or 2.
+        Of the payload: 1 to 3.
 
     Returns
     -------
@@ -251,7 +244,7 @@ def encode(Plan plan not None, state, int version=PAYLOAD_VERSION):
 
 cdef int _check_version(int version) except -1:
     if not 1 <= version <= PAYLOAD_VERSION:
-        raise ValueError(f"version {version} of a payload; there are 1 and {PAYLOAD_VERSION}")
+        raise ValueError(f"version {version} of a payload; there are 1 to {PAYLOAD_VERSION}")
     return 0
 
 
@@ -287,22 +280,18 @@ cdef Status _adopt(
 ) noexcept nogil:
     """The first delta of a process is its state."""
     cdef size_t size = pair.delta.end - pair.delta.start
-    cdef bint is_marked = _is_marked(&pair.delta)
+    cdef bint as_it_is = _version_of(&pair.delta) == version
     cdef Status status
-    cdef Ids ids
     pair.second = True
-    if version == 2 and is_marked:
+    if as_it_is and version > 1:
         # Its head says what was lost; the rest is taken as it is.
-        pair.delta.at += MARK_BYTES
-        status = _get_identity(&pair.delta, &views.a, &ids)
-        if status == OK:
-            status = _get_head(plan, &pair.delta, &views.a)
+        status = _decode_front(plan, &pair.delta, &views.a)
     else:
         status = _decode_view(plan, &pair.delta, &views.a)
     if status != OK:
         return status
     _count_losses(plan, NULL, &views.a, losses)
-    if is_marked != (version == 2):
+    if not as_it_is:
         return OK if _encode_version(plan, &views.a, version, out) else NO_MEMORY
     if not _reserve(out, size):
         return NO_MEMORY

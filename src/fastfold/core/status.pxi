@@ -49,6 +49,8 @@ _PHRASES = {
     VALUE_FRAME_FORM: "zstd frame of another form",
     VALUE_NO_SIZE: "zstd frame without content size",
     VALUE_EMPTY: "zstd frame without content",
+    VALUE_HOST: "a state whose host is not known",
+    VALUE_CHECKSUM: "wrong checksum: damaged, or of another host",
 }
 
 

@@ -32,6 +32,17 @@ static inline uint16_t ff_load16(const uint8_t *at)
     return word;
 }
 
+static inline void ff_store64(uint8_t *at, uint64_t word)
+{
+    memcpy(at, &word, sizeof word);
+}
+
+/* Place of the highest bit of a word that is not 0. */
+static inline int ff_top_bit(uint64_t word)
+{
+    return 63 - __builtin_clzll(word);
+}
+
 /* Both halves of the 128-bit product, folded. */
 static inline uint64_t ff_mix(uint64_t a, uint64_t b)
 {
