@@ -2,7 +2,7 @@
 # and headers, a C compiler, make.
 #
 #   PYTHON=python3.13 make test      another Python (after `make clean-venv`)
-#   TESTS=tests/unit make test       a part of the tests
+#   TESTS=tests/unit make test       a part of the tests; JOBS=0: one after the other, in one process
 #   BENCH="--repeat 5" make bench    options of the benchmark
 #   SECONDS=3600 SEED=7 make fuzz    longer, from another seed; EXECUTIONS=1000000 ends it by count
 #   REPLAY=build/fuzz/x.json make fuzz    what the fuzz wrote down, once more
@@ -13,6 +13,7 @@ PYTHON ?= python3
 CC ?= cc
 VENV ?= .venv
 TESTS ?= tests
+JOBS ?= 2
 BENCH ?=
 SECONDS ?= 30
 EXECUTIONS ?= 0
@@ -36,8 +37,8 @@ UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/c
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-compare \
-	bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
+.PHONY: help setup build demo test lint types format bench bench-memory bench-scaling bench-units bench-commit bench-rules \
+	bench-compare bench-state annotate build-sanitized sanitize fuzz fuzz-values profile simulate wheel clean clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,7 +62,7 @@ demo: build ## the whole system on this machine, with real files or generated on
 	@$(PY) -m fastfold demo
 
 test: build ## all tests, with real servers
-	$(PY) -m pytest $(TESTS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 simulate: build ## the commit protocol in simulated worlds: SEEDS of them on all cores, or just SEED
 	PYTHONPATH=tests $(PY) -m simulation $(if $(SEED),--seed $(SEED),--seeds $(SEEDS) --from $(FIRST))
@@ -100,6 +101,11 @@ bench-scaling: build ## two threads beside one
 bench-commit: build ## CPU per committed process beside redis-py, and workers that meet on the same hosts
 	$(PY) bench/commit.py $(BENCH)
 	$(PY) bench/contention.py
+
+bench-rules: build ## what 1,000 rules cost, and ways to search for their texts
+	$(PY) bench/rules.py $(BENCH)
+	$(PY) bench/rules.py --shuffled $(BENCH)
+	$(PY) bench/rule_search.py
 
 bench-units: build ## each unit of the core, in CPU time
 	$(PY) -m pytest -q bench/units -o pythonpath=bench/units --benchmark-timer=time.process_time \

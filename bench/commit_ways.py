@@ -24,11 +24,12 @@ from typing import Any
 
 from fastfold._core import Plan, merge_group
 from fastfold.commit import CommitSettings, Committer
+from fastfold.group import Group, HostWork
 from fastfold.resp import Connector, RedisAddress
 from fastfold.schema import load_definition
 from fastfold.store import Command, Reply, batch_id
 from fastfold.topology import Nodes
-from fastfold.transaction import Group, HostWork, Transactions, Write
+from fastfold.transaction import Transactions, Write
 from fastfold.types import BatchId, HostDeltas, Limits
 
 __all__ = ["WAYS", "Way", "make_plan"]

@@ -15,6 +15,7 @@ class IdleWorker:
     """Counts itself and waits; what it does besides is told by the name of the schema."""
 
     paused = False
+    oldest_waiting_s = 0.0
 
     def __init__(self, settings: Settings, meter: Meter) -> None:
         self.stopped: StopError | None = None

@@ -40,7 +40,7 @@ class Slots:
     def begin_move(self, slot: int, target: Any) -> Any:
         """Let a slot be on its way, with all keys where they were; gives the node it leaves."""
         # A new owner that has not heard of the highest epoch would not rise above it, and its claim be nothing.
-        wait_for(lambda: len({self._epochs(port) for port in self._ports}) == 1, "epochs that all agree on")
+        wait_for(self._settled, "epochs that all agree on")
         source = self.owner(slot)
         target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._name(source))
         source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", self._name(target))
@@ -69,13 +69,21 @@ class Slots:
 
     def move(self, slot: int, target: Any) -> None:
         """Give a slot to another node, without its keys."""
+        owner = self._owner(slot, target.connection_pool.connection_kwargs["port"])
+        if owner is not target:
+            # Only a node that imports a slot raises its epoch when it gets it, and wins over gossip that is under way.
+            target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", self._name(owner))
         self._give(slot, target)
-        wait_for(lambda: self._agreed(slot, target), f"slot {slot} has moved for all")
+        # While epochs are not the same everywhere, what all agree on may still be turned round.
+        wait_for(lambda: self._settled() and self._agreed(slot, target), f"slot {slot} has moved for all")
 
     def _give(self, slot: int, target: Any) -> None:
         # The new owner first: only it raises its epoch, by which the others believe it.
         for node in [target, *(node for node in self._masters if node is not target)]:
             node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", self._name(target))
+
+    def _settled(self) -> bool:
+        return len({self._epochs(port) for port in self._ports}) == 1
 
     def _agreed(self, slot: int, target: Any) -> bool:
         return all(self._owner(slot, port) is target for port in self._ports)

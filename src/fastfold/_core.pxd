@@ -1,6 +1,6 @@
 # Structs, enums and extension types of the core: each stands here, once.
 #
-# What is written in C lies in core/*.h: the token scanner in several instruction sets (scan.h) and words (word.h).
+# What is written in C lies in core/*.h: the scanner in several instruction sets (scan.h) and words (word.h).
 
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -20,17 +20,12 @@ cdef extern from "core/word.h" nogil:
 cdef extern from "core/scan.h" nogil:
     enum:
         FF_SCAN_PADDING
-        FF_SCAN_OK
-        FF_SCAN_CONTROL
-        FF_SCAN_ESCAPE
-        FF_SCAN_UNTERMINATED
-    ctypedef struct ff_tokens:
-        uint32_t* tokens
+    ctypedef struct ff_marks:
+        uint32_t* marks
         uint32_t* lines
-        uint32_t token_count
+        uint32_t mark_count
         uint32_t line_count
-        uint32_t error_at
-    ctypedef int (*ff_scan_fn)(const uint8_t* text, uint32_t length, ff_tokens* result) noexcept nogil
+    ctypedef void (*ff_scan_fn)(const uint8_t* text, uint32_t length, ff_marks* result) noexcept nogil
     ff_scan_fn ff_scan_named(const char* name)
 
 
@@ -38,11 +33,11 @@ cdef extern from "core/shape.h" nogil:
     enum:
         FF_PART_BYTES
     ctypedef struct ff_part:
-        uint16_t token
-        uint16_t skip
+        uint16_t mark
+        int16_t skip
         uint16_t length
     ctypedef int (*ff_shape_fits_fn)(
-        const uint8_t* text, const uint32_t* tokens, const ff_part* parts, const uint8_t* bytes, uint32_t count
+        const uint8_t* text, const uint32_t* marks, const ff_part* parts, const uint8_t* bytes, uint32_t count
     ) noexcept nogil
     ff_shape_fits_fn ff_shape_fits_for(const char* name)
 
@@ -358,7 +353,10 @@ ctypedef struct EventRow:
 
 ctypedef struct ShapeScalar:
     # A bare value of a shape, with the text it had last: most are the same from record to record.
-    uint16_t token
+    uint16_t mark               # the one before it, and the bytes from there to the value
+    uint16_t skip
+    uint16_t end_mark           # the one behind it, and the bytes from the end of the value to there
+    uint16_t end_skip
     int16_t slot                # or NOWHERE
     uint16_t behind_bracket     # bytes from the bracket of the array whose first element it is; else 0
     uint8_t known               # bytes in `last`, with the one behind the value; 0 when too long
@@ -369,13 +367,14 @@ ctypedef struct ShapeScalar:
 
 ctypedef struct ShapeText:
     # A wanted string of a shape.
-    uint16_t token
+    uint16_t mark               # the quote that opens it
     int16_t slot
     uint16_t behind_bracket
 
 
 ctypedef struct Shape:
-    uint32_t token_count
+    uint32_t mark_count
+    uint32_t lead               # bytes before the first mark
     int32_t node
     uint32_t part_count
     uint32_t scalar_count
@@ -412,7 +411,7 @@ ctypedef struct Slot:
     uint8_t code_odd
     # Where its value lies in records of this shape, be it empty or null: `writer_epoch` says whether anywhere.
     uint32_t writer_epoch
-    uint32_t writer             # token of the record
+    uint32_t writer             # its place in the text
 
 
 ctypedef struct Parse:
@@ -424,16 +423,17 @@ ctypedef struct Parse:
     size_t filled
     const uint8_t* text         # lines in work: in the window, or where the caller has them
     uint32_t text_size
-    ff_tokens scanned
-    size_t token_room
+    uint32_t taken              # bytes of the whole lines in it, when they are parsed
+    ff_marks scanned
+    size_t mark_room
     uint32_t epoch              # of the record in work: nothing is cleared between records
     Slot* slots
     uint32_t* entry_epoch
     Shapes shapes
     # JSON that was inside a string
     Bytes embedded
-    ff_tokens embedded_scanned
-    size_t embedded_token_room
+    ff_marks embedded_scanned
+    size_t embedded_mark_room
     Memo* memos                 # MEMO_WAYS per slot
     Verdict* verdicts           # per test; the last is the discriminator's
     uint8_t time_text[40]
@@ -515,6 +515,85 @@ ctypedef struct Piece:
     size_t end                  # of what is made of it
 
 
+# --- rules ---
+
+ctypedef struct Pattern:
+    uint8_t operator
+    uint8_t cased               # also as written
+    uint8_t is_gate             # met, it only says that the text must be looked at elsewhere
+    uint32_t caseless_at        # in Automaton.bytes
+    uint32_t caseless_length
+    uint32_t written_at
+    uint32_t written_length
+    uint32_t next               # with the same caseless text, or NO_PATTERN
+
+
+ctypedef struct Automaton:
+    Pattern* patterns
+    uint32_t pattern_count
+    const uint8_t* bytes
+    uint8_t classes[256]
+    uint32_t class_count
+    uint32_t state_count
+    uint32_t* moves
+    uint32_t* first
+    uint32_t* shorter
+
+
+ctypedef struct Sets:
+    uint32_t* items
+    size_t item_room
+    uint64_t* ends
+    uint32_t count
+    uint32_t room
+    uint32_t* table
+    uint32_t mask
+
+
+ctypedef struct CConditions:
+    Automaton automaton
+    const uint32_t* points      # code point -> its caseless one
+    uint32_t point_count
+    uint32_t pattern_count      # with those found elsewhere
+    uint32_t atom_count
+    uint32_t step_count
+    uint32_t* use_ends          # uses of pattern p: [use_ends[p], use_ends[p + 1])
+    uint32_t* use_places
+    uint32_t* use_atoms
+    uint32_t* guarded_ends      # steps that atom a guards, likewise
+    uint32_t* guarded
+    uint32_t* always
+    uint32_t always_count
+    uint32_t* step_nodes
+    const int32_t* nodes
+
+
+ctypedef struct Judged:
+    # The combination in work: which atoms hold, which steps were judged, which were met.
+    uint32_t key[18]            # KEY_WORDS
+    uint32_t epoch
+    uint32_t* atom_epochs
+    uint32_t* step_epochs
+    uint32_t* met
+    uint32_t met_count
+
+
+ctypedef struct Combinations:
+    uint32_t* keys              # KEY_WORDS each
+    uint32_t* met               # number of the set of steps
+    uint32_t count
+    uint32_t room
+    uint32_t* table
+    uint32_t mask
+
+
+ctypedef struct Names:
+    # Of processes and hosts by their numbers: codes of their texts, and times.
+    const uint32_t* processes
+    const uint32_t* hosts
+    int64_t* newest
+
+
 cdef class Plan:
     cdef CPlan c
     cdef readonly object schema
@@ -522,6 +601,10 @@ cdef class Plan:
     cdef readonly object limits
     cdef list reasons
     cdef list kept              # buffers that the C plan points into
+
+
+cdef class EventPlan(Plan):
+    pass
 
 
 @cython.final
@@ -578,9 +661,6 @@ cdef class Folder(Reader):
     cdef Fold fold
     cdef View view
 
-    cdef int _encode(self, Deltas deltas, list order) except -1
-    cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil
-
 
 @cython.final
 cdef class Rows:
@@ -590,11 +670,24 @@ cdef class Rows:
     cdef Py_ssize_t views
 
 
-@cython.final
-cdef class Parser(Reader):
+cdef class EventReader(Reader):
     cdef Rows lent
 
     cdef object _hand_over(self, Parse* p)
+    cdef int _finish_parse(self) except -1
+    cdef object _texts(self)
+    cdef object _batch(self, strings)
+
+
+@cython.final
+cdef class Parser(EventReader):
+    pass
+
+
+@cython.final
+cdef class EventFolder(EventReader):
+    cdef Fold fold
+    cdef View view
 
 
 @cython.final
@@ -603,6 +696,65 @@ cdef class Deltas:
     cdef list identities
     cdef list ends              # of the payloads, by process
     cdef readonly object counts
+
+
+cdef class Conditions:
+    cdef CConditions c
+    cdef list kept
+    cdef const uint32_t[::1] points
+
+    cdef int _keep_nodes(self, list words) except -1
+    cdef int _keep_patterns(self, list patterns) except -1
+
+
+@cython.final
+cdef class Matching:
+    cdef readonly Conditions conditions
+    cdef uint32_t* pattern_epochs   # text for which a pattern was found last
+    cdef uint32_t pattern_epoch
+    cdef Bytes caseless
+    # what was found in the texts of a batch: patterns, by code
+    cdef uint32_t text_count
+    cdef uint32_t* hits
+    cdef size_t hit_count
+    cdef size_t hit_room
+    cdef uint64_t* hit_ends
+    cdef size_t hit_end_room
+    cdef uint32_t* pending          # code, pattern
+    cdef size_t pending_count
+    cdef size_t pending_room
+    cdef uint32_t* scratch
+    cdef uint32_t* column_atoms
+    cdef Sets patterns
+    cdef Sets atoms
+    cdef Sets steps
+    cdef uint32_t* text_sets        # code -> number of its set of patterns
+    cdef size_t text_room
+    cdef uint32_t* projected        # set of patterns -> KEY_WORDS sets of atoms
+    cdef uint32_t projected_count
+    cdef uint32_t projected_room
+    cdef Judged judged
+    cdef Combinations combinations
+    cdef uint32_t* found            # event, step
+    cdef size_t found_count
+    cdef size_t found_room
+
+    cdef bint _forget(self) noexcept nogil
+    cdef bint _search_all(self, const uint8_t* text, const uint32_t* offsets, uint32_t count) noexcept nogil
+    cdef bint _search(
+        self, uint32_t code, const uint8_t* at, uint32_t length, const uint8_t* written, uint32_t written_length
+    ) noexcept nogil
+    cdef bint _report(
+        self, uint32_t code, uint32_t state, uint32_t end, uint32_t length, const uint8_t* written,
+        uint32_t written_length
+    ) noexcept nogil
+    cdef bint _add_pending(self, uint32_t code, uint32_t number) noexcept nogil
+    cdef bint _number_texts(self, const uint32_t* more, size_t more_count) noexcept nogil
+    cdef uint32_t _project(self, const uint32_t* patterns, uint32_t count) noexcept nogil
+    cdef bint _look_up(self, const EventRow* rows, size_t count, const Names* names) noexcept nogil
+    cdef uint32_t _atoms_of(self, uint32_t code, uint32_t word) noexcept nogil
+    cdef uint32_t _steps_met(self) noexcept nogil
+    cdef bint _note(self, uint32_t event, uint32_t met) noexcept nogil
 
 
 # --- Arrow: the structs of its C data interface ---

@@ -13,12 +13,18 @@ from fastfold.types import FoldCounts, HostDeltas, Limits
 __all__ = (
     "EVENT_DTYPE",
     "EVENT_FIELDS",
+    "KEY_PLACES",
     "ArrowTable",
     "Batch",
+    "Conditions",
     "Deltas",
     "Dictionary",
+    "EventFolder",
+    "EventPlan",
+    "EventReader",
     "Folder",
     "Inflater",
+    "Matching",
     "Packer",
     "ParsePlan",
     "Parser",
@@ -39,6 +45,7 @@ __all__ = (
 
 EVENT_FIELDS: tuple[tuple[str, str, int], ...]
 EVENT_DTYPE: numpy.dtype[numpy.void]
+KEY_PLACES: dict[str, int]
 
 def use_simd(name: Literal["avx512", "avx2", "neon", "scalar"] | None = None) -> str: ...
 def simd() -> str: ...
@@ -53,8 +60,10 @@ class Plan:
     def limits(self) -> Limits: ...
     def __init__(self, schema: Schema | None, definition: FoldDefinition, limits: Limits) -> None: ...
 
+class EventPlan(Plan): ...
+
 @final
-class ParsePlan(Plan):
+class ParsePlan(EventPlan):
     def __init__(self, schema: Schema, limits: Limits) -> None: ...
 
 @final
@@ -82,9 +91,41 @@ class Folder(Reader):
     def finish(self) -> Deltas: ...
     def take(self) -> Deltas: ...
 
+@disjoint_base
+class EventReader(Reader): ...
+
 @final
-class Parser(Reader):
+class Parser(EventReader):
     def finish(self) -> Batch: ...
+
+@final
+class EventFolder(EventReader):
+    def __new__(cls, plan: EventPlan, window_bytes: int = ...) -> Self: ...
+    def finish(self) -> tuple[Deltas, Batch]: ...
+
+@disjoint_base
+class Conditions:
+    @property
+    def states(self) -> int: ...
+    def __init__(
+        self,
+        patterns: list[tuple[int, bytes, bytes, bool]],
+        uses: list[list[tuple[int, int]]],
+        programs: list[list[int]],
+        guards: list[list[int]],
+        always: list[int],
+        points: NDArray[numpy.uint32],
+    ) -> None: ...
+
+@final
+class Matching:
+    @property
+    def conditions(self) -> Conditions: ...
+    def __new__(cls, conditions: Conditions) -> Self: ...
+    def search(self, strings: Texts) -> NDArray[numpy.uint32]: ...
+    def combine(
+        self, more: NDArray[numpy.uint32], batch: Batch
+    ) -> tuple[NDArray[numpy.uint32], NDArray[numpy.int64]]: ...
 
 @final
 class Deltas:
@@ -128,6 +169,10 @@ class Batch:
     def hosts(self) -> list[tuple[str, str]]: ...
     @property
     def processes(self) -> list[tuple[str, str, str]]: ...
+    @property
+    def process_codes(self) -> NDArray[numpy.uint32]: ...
+    @property
+    def host_codes(self) -> NDArray[numpy.uint32]: ...
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[dict[str, Any]]: ...
     def to_arrow(self) -> ArrowTable: ...

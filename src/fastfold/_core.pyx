@@ -16,6 +16,7 @@ Read it in the order of its units; each uses only those above it::
     codec     states to and from their payload: forms, codec1, codec2, decode2
     merge     two states to one
     fold      event rows to states
+    sets      numbered sets of numbers    automaton   patterns in texts      conditions   which steps are met
 
 The units up to here are leaves: no Python objects, no GIL (but for `plan`, which is compiled once).  The last
 are the doors: they take arguments, release the GIL for one call, and turn its status into a result or an
@@ -24,6 +25,7 @@ exception::
     reader    what they share   folder    Folder, Deltas             arrow     columns for other libraries
     batch     Parser, Batch     payload   decode, encode, merge      columns   states as columns
     zstd      Dictionary        pack      Packer: payloads to and from values
+    matching  Conditions, Matching
     probe     what tests ask of tables
     ledger    host records      resp      commands as packets
 """
@@ -66,12 +68,18 @@ from libc.string cimport memchr, memcmp, memcpy, memmove, memset
 __all__ = (
     "EVENT_DTYPE",
     "EVENT_FIELDS",
+    "KEY_PLACES",
     "ArrowTable",
     "Batch",
+    "Conditions",
     "Deltas",
     "Dictionary",
+    "EventFolder",
+    "EventPlan",
+    "EventReader",
     "Folder",
     "Inflater",
+    "Matching",
     "Packer",
     "ParsePlan",
     "Parser",
@@ -112,10 +120,14 @@ include "core/decode2.pxi"
 include "core/bound.pxi"
 include "core/merge.pxi"
 include "core/fold.pxi"
+include "core/sets.pxi"
+include "core/automaton.pxi"
+include "core/conditions.pxi"
 include "core/reader.pxi"
 include "core/folder.pxi"
 include "core/arrow.pxi"
 include "core/batch.pxi"
+include "core/matching.pxi"
 include "core/payload.pxi"
 include "core/columns.pxi"
 include "core/zstd.pxi"

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from functools import partial
 
+from fastfold.alert import Publisher
 from fastfold.canary import Canary, CanaryThread
 from fastfold.config import Settings
 from fastfold.fetch import connect_fetcher
@@ -14,11 +15,13 @@ from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
 from fastfold.notification import parse_body
 from fastfold.pipeline import Commit, Fold, Pipeline
+from fastfold.sinks import open_outlets
+from fastfold.sinks_read import load_sinks
 from fastfold.source import connect_queue
 from fastfold.topology import Nodes, redis_connector
 from fastfold.worker import Worker
 
-__all__ = ["assemble", "check_servers"]
+__all__ = ["assemble", "check_servers", "make_publisher"]
 
 
 def check_servers(settings: Settings) -> None:
@@ -43,7 +46,14 @@ def check_servers(settings: Settings) -> None:
     connect_queue(settings)
 
 
-def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit: Callable[[], Commit]) -> Worker:
+def assemble(
+    settings: Settings,
+    meter: Meter,
+    fold: Callable[[], Fold],
+    commit: Callable[[], Commit],
+    publisher: Publisher | None = None,
+    reload: Callable[[], None] | None = None,
+) -> Worker:
     """A worker around a way to fold and a way to commit.
 
     Parameters
@@ -52,6 +62,10 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
     meter : Meter
     fold, commit : callable
         Make what one slot uses: neither is shared by threads.
+    publisher : Publisher, optional
+        Of the whole worker; it starts and ends with it.
+    reload : callable, optional
+        Has the rules loaded again: what SIGHUP does.
     """
     queue = connect_queue(settings)
     keeper = Keeper(queue, meter)
@@ -73,6 +87,7 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
             commit=commit(),
             meter=meter,
             file_deadline_s=settings.file_deadline_s,
+            publish=None if publisher is None else publisher.publish,
             park=settings.poison == "park",
         )
 
@@ -84,7 +99,22 @@ def assemble(settings: Settings, meter: Meter, fold: Callable[[], Fold], commit:
         meter,
         held_messages=settings.held_messages,
         canary=_canary(settings, meter),
+        publisher=publisher,
+        reload=reload,
     )
+
+
+def make_publisher(settings: Settings, meter: Meter) -> Publisher:
+    """What publishes the alerts of a worker process, for all of its slots.
+
+    Raises
+    ------
+    ConfigError
+        If a sink cannot be opened.
+    SchemaError
+        If the file of the sinks does not hold together.
+    """
+    return Publisher(open_outlets(load_sinks(settings.sinks), settings, meter), meter)
 
 
 def _canary(settings: Settings, meter: Meter) -> CanaryThread | None:

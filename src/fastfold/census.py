@@ -43,7 +43,7 @@ class Observation(NamedTuple):
     memory_bytes : int
         What Redis counts for it.
     kind : str
-        ``state``, ``host record``, ``unreadable`` or ``not ours``.
+        ``state``, ``host record``, ``detection record``, ``unreadable`` or ``not ours``.
     tenant, host, process : str
         Empty where they are not known.
     key : bytes
@@ -157,7 +157,7 @@ class Census:
         stratum = self._strata[node]
         stratum.looked_at += 1
         groups: list[tuple[str, Hashable]] = [("all", ""), ("kind", seen.kind)]
-        if seen.kind in ("state", "host record"):
+        if seen.kind in ("state", "host record", "detection record"):
             groups += [("tenant", seen.tenant), ("host", (seen.tenant, seen.host)), ("age", seen.age)]
             groups += [("version", seen.version), ("dictionary", seen.dictionary)]
         for group in groups:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from fastfold.census import Census, Estimate, Observation, age_of, spread
 from fastfold.config import Settings
-from fastfold.decoding import UNREADABLE, Decoder, is_host_key
+from fastfold.decoding import UNREADABLE, Decoder, is_detection_key, is_host_key
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.keyspace import SCAN_COUNT, KeySize, Keyspace, Pace
 from fastfold.reducer_costs import ReducerCost, reducer_costs
@@ -217,6 +217,10 @@ class _Taking:
                 record = self._decoder.host_record(key, value)
                 age = age_of(size.life_ms, self._record_life_s)
                 names = ("host record", key, record.tenant, record.host, "")
+            elif is_detection_key(key):
+                found = self._decoder.detection_record(key, value)
+                age = age_of(size.life_ms, self._record_life_s)
+                names = ("detection record", key, found.tenant, found.host, "")
             else:
                 names = ("state", key, *self._decoder.identity(key, value))
                 age = age_of(size.life_ms, self._life_s)

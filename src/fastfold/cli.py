@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from fastfold import __version__
+from fastfold.backtestcmd import backtest
 from fastfold.cli_see import census, inspect
 from fastfold.clihelp import HelpGroup
 from fastfold.config import SETTINGS, load
@@ -25,6 +26,7 @@ from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopErro
 from fastfold.exits import Exit, exit_table
 from fastfold.options import needs, setting_options
 from fastfold.replaycmd import replay
+from fastfold.rulescmd import rules
 from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
@@ -302,6 +304,8 @@ def demo(path: str | None, files: int, seed: int, workers: int, keep: bool) -> E
 
 cli.add_command(schema)
 cli.add_command(definition)
+cli.add_command(rules)
+cli.add_command(backtest)
 cli.add_command(replay)
 cli.add_command(dlq)
 cli.add_command(dictionary)

@@ -1,4 +1,4 @@
-"""Clients of S3 and SQS, and what their errors mean to us.
+"""Clients of S3, SQS and SNS, and what their errors mean to us.
 
 Nothing here is shared by processes: a client is made after its process has started.  Every client has short
 timeouts and few tries of its own, so that whoever uses it decides how long something is tried.
@@ -27,8 +27,10 @@ _REQUEST_TRIES = 3
 _NOT_THERE = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist", "NoSuchBucket"})
 
 
-def make_client(settings: Settings, service: Literal["s3", "sqs"], *, reply_timeout_s: float, connections: int) -> Any:
-    """A client of S3 or SQS.
+def make_client(
+    settings: Settings, service: Literal["s3", "sns", "sqs"], *, reply_timeout_s: float, connections: int
+) -> Any:
+    """A client of S3, SQS or SNS.
 
     Parameters
     ----------

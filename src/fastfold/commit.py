@@ -39,7 +39,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
+from fastfold.detecting import BatchMarks
+from fastfold.detection_commit import HostDetection
 from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
+from fastfold.group import Group, HostWork
 from fastfold.hold import Trace, Tracer, verify
 from fastfold.resp import REFUSALS, Node
 from fastfold.run import CommitResult, Counters, Counts, Lane, Run
@@ -50,8 +53,7 @@ from fastfold.transaction import (
     Applied,
     CommitSettings,
     ErrorAnswer,
-    Group,
-    HostWork,
+    LookAgain,
     MergeGroup,
     Recut,
     Transactions,
@@ -124,7 +126,9 @@ class Committer:
         """For the traces of each batch, whether all of it is known to be there still (`fastfold.hold`)."""
         return verify(self._nodes, held, self._transactions.is_applied)
 
-    def commit(self, deltas: Iterable[HostDeltas], batch: BatchId, deadline: float) -> CommitResult:
+    def commit(
+        self, deltas: Iterable[HostDeltas], batch: BatchId, deadline: float, marks: BatchMarks | None = None
+    ) -> CommitResult:
         """Apply the deltas of a batch, each host once, whatever has happened before.
 
         Parameters
@@ -134,6 +138,8 @@ class Committer:
         batch : BatchId
         deadline : float
             When to give up, on the clock; passed by one network timeout at most.
+        marks : BatchMarks, optional
+            What rules have found in the batch; it gathers what is raised of it, also when the commit fails in the end.
 
         Returns
         -------
@@ -155,7 +161,14 @@ class Committer:
         """
         before = replace(self.counters)
         run = Run(batch, deadline, Tracer(batch))
-        groups = (group for host in deltas for group in HostWork(host, self._settings.namespace).cut())
+        found = {} if marks is None else {(host.tenant, host.host): host for host in marks.hosts}
+
+        def work(host: HostDeltas) -> HostWork:
+            here = found.get((host.tenant, host.host))
+            detection = HostDetection(marks, here, batch) if marks is not None and here is not None else None
+            return HostWork(host, self._settings.namespace, detection)
+
+        groups = (group for host in deltas for group in work(host).cut())
         try:
             while self._refill(run, groups):
                 self._advance(run)
@@ -349,6 +362,9 @@ class Committer:
                 group.losses = decision.losses
                 return decision.commands
             match decision:
+                case LookAgain():
+                    run.pending.append(group)
+                    return []
                 case Recut(bits) if bits != host.bits:
                     run.pending += host.cut(bits)
                 case Late():
@@ -384,6 +400,8 @@ class Committer:
         self.counters.commits += 1
         self.counters.processes += len(group.keys)
         group.host.written = True
+        if group.detection is not None:
+            group.detection.acknowledge()
         if group.losses and self._counts is not None:
             for reducer, states in group.losses.items():
                 self._counts.add("state_limit_hits", states, reducer)

@@ -31,7 +31,9 @@ GROUPS: dict[str, str] = {
     "fold": "What is read and kept",
     "queue": "Where the batches come from",
     "redis": "Where the states are kept",
+    "rules": "What is looked for",
     "pod": "Processes, threads and time",
+    "alerts": "Where alerts go",
     "limits": "Bounds on one message, one file and one value",
 }
 """Groups of settings with their headings, in the order of the documentation."""
@@ -279,6 +281,35 @@ class Settings:
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
 
+    rules: tuple[str, ...] = _setting(
+        (),
+        "rules",
+        "rule files and folders of them, separated by commas; starting: those that ship with fastfold; empty: none",
+    )
+    rules_fields: str = _setting(
+        "refuse",
+        "rules",
+        "a Sigma rule that looks at a field without a column is refused, or the field counts as absent where that can"
+        " only make the rule match less",
+        choices=("refuse", "absent"),
+    )
+    rules_reload_s: float = _setting(
+        30.0,
+        "rules",
+        "time between two looks whether rule files have changed; 0: on SIGHUP only",
+        least=0.0,
+        most=3600.0,
+    )
+    marks_per_step: int = _setting(
+        64, "rules", "latest events kept that met a step of a rule, for each process or host", least=1, most=4096
+    )
+    marks_per_host: int = _setting(
+        1024, "rules", "latest events kept of a host that met any step of a rule", least=16, most=65_536
+    )
+    raised_per_host: int = _setting(
+        256, "rules", "latest alerts of a host that are remembered, not to be raised again", least=16, most=65_536
+    )
+
     workers: int = _setting(8, "pod", "worker processes", least=1, most=64)
     file_slots: int = _setting(2, "pod", "files in work at once in one worker process", least=1, most=10)
     held_messages: int = _setting(
@@ -305,6 +336,8 @@ class Settings:
     log_level: str = _setting(
         "info", "pod", "least level of the log lines on stderr", choices=("debug", "info", "warning", "error")
     )
+
+    sinks: str = _setting("", "alerts", "TOML file that says where alerts go; empty: to standard output")
 
     limit_message_records: int = _setting(1000, "limits", "most objects in one message", least=1, most=100_000)
     limits: Limits = dataclasses.field(default_factory=Limits)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fastfold._core import Plan, decode, encode, identity
+from fastfold.detection import DetectionRecord
+from fastfold.detection_form import decode_record
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.ledger import HostRecord
 from fastfold.schema import FoldDefinition
@@ -12,7 +14,7 @@ from fastfold.states import State
 from fastfold.types import Limits
 from fastfold.values import Codec, ValueForm
 
-__all__ = ["UNREADABLE", "Decoder", "is_host_key"]
+__all__ = ["UNREADABLE", "Decoder", "is_detection_key", "is_host_key"]
 
 UNREADABLE = (CorruptValue, UnknownForm)
 """What a value that cannot be read raises: damaged, or with a dictionary that is not known here."""
@@ -21,6 +23,11 @@ UNREADABLE = (CorruptValue, UnknownForm)
 def is_host_key(key: bytes) -> bool:
     """Whether a key is that of a host record, not of a state."""
     return key.endswith(b"}")
+
+
+def is_detection_key(key: bytes) -> bool:
+    """Whether a key is that of a detection record."""
+    return key.endswith(b"}!")
 
 
 class Decoder:
@@ -97,6 +104,19 @@ class Decoder:
         """
         try:
             return HostRecord.decode(self._codec.unpack(value, key))
+        except CorruptValue as error:
+            raise error.at(key) from None
+
+    def detection_record(self, key: bytes, value: bytes) -> DetectionRecord:
+        """The detection record in a value.
+
+        Raises
+        ------
+        CorruptValue, UnknownForm
+            With the key.
+        """
+        try:
+            return decode_record(self._codec.unpack(value, key))
         except CorruptValue as error:
             raise error.at(key) from None
 

@@ -5,7 +5,8 @@
     FastfoldError
     ├── RetryError            try the same again later; the message stays in the queue
     │   ├── Unavailable       a server did not answer, or said "not now"
-    │   └── UnknownForm       a value with a dictionary that is not here yet
+    │   ├── UnknownForm       a value with a dictionary that is not here yet
+    │   └── Undelivered       the servers are well, but a sink has not taken an alert
     ├── RereadError           start again at WATCH: what was read is no longer true
     │   └── Conflict          EXEC answered nil: a watched key changed
     ├── ParkError             trying again cannot help: dead-letter queue, with the reason
@@ -17,7 +18,9 @@
     │   └── IdentityClash     two identities under one key
     └── StopError             a person must act: the program says why and ends
         ├── ConfigError       a setting out of its range
-        └── SchemaError       a schema or fold definition that does not hold together
+        ├── SchemaError       a schema, fold definition or file of sinks that does not hold together
+        └── RuleError         a detection rule that does not, or says what cannot be done
+            └── RuleSetError  some of the rules to load
 
 Facts are attributes; the message says what, where, and the limit.
 """
@@ -37,9 +40,12 @@ __all__ = [
     "Reject",
     "RereadError",
     "RetryError",
+    "RuleError",
+    "RuleSetError",
     "SchemaError",
     "StopError",
     "Unavailable",
+    "Undelivered",
     "UnknownForm",
 ]
 
@@ -101,6 +107,28 @@ class UnknownForm(RetryError):
 
 def _rebuild_unknown(what: str, where: str, key: bytes | None) -> UnknownForm:
     return UnknownForm(what, where=where, key=key)
+
+
+class Undelivered(RetryError):
+    """An alert was not taken by every sink that it is for: its message is handed back, and raises it again.
+
+    Attributes
+    ----------
+    sink : str
+        Name of the sink.
+    reason : str
+    after_s : float
+        How long the message should stay hidden, seconds: a try costs as much as the first one did.
+    """
+
+    def __init__(self, sink: str, reason: str, after_s: float) -> None:
+        super().__init__(f"sink {sink}: {reason}")
+        self.sink = sink
+        self.reason = reason
+        self.after_s = after_s
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Undelivered, (self.sink, self.reason, self.after_s))
 
 
 class RereadError(FastfoldError):
@@ -252,7 +280,7 @@ class ConfigError(StopError):
 
 
 class SchemaError(StopError):
-    """A schema or fold definition does not hold together.
+    """A schema, a fold definition or a file of sinks does not hold together.
 
     Attributes
     ----------
@@ -267,3 +295,51 @@ class SchemaError(StopError):
         self.file = file
         self.line = line
         self.reason = reason
+
+
+class RuleError(StopError):
+    """A rule that does not hold together, or asks for what cannot be done.
+
+    Attributes
+    ----------
+    file : str
+    reason : str
+    line : int or None
+        From 1, where it can be told.
+    rule : str
+        Id of the rule, or its title or name where it has none; empty when the whole file is at fault.
+    field : str
+        Which part of the rule: ``steps[2].where.image|contains``; empty: the rule as a whole.
+    """
+
+    def __init__(self, file: str, reason: str, line: int | None = None, rule: str = "", field: str = "") -> None:
+        place = f"{file}:{line}" if line is not None else file
+        super().__init__(": ".join(part for part in (place, f"rule {rule!r}" if rule else "", field, reason) if part))
+        self.file = file
+        self.reason = reason
+        self.line = line
+        self.rule = rule
+        self.field = field
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (RuleError, (self.file, self.reason, self.line, self.rule, self.field))
+
+
+class RuleSetError(RuleError):
+    """Rules that were to be loaded together, and of which some are at fault: none is loaded.
+
+    Attributes
+    ----------
+    errors : tuple of RuleError
+        At least one; the attributes of the first are those of this error.
+    """
+
+    def __init__(self, errors: tuple[RuleError, ...]) -> None:
+        first = errors[0]
+        super().__init__(first.file, first.reason, first.line, first.rule, first.field)
+        if len(errors) > 1:
+            self.args = (f"{len(errors)} faults in rules:" + "".join(f"\n  {error}" for error in errors),)
+        self.errors = errors
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (RuleSetError, (self.errors,))

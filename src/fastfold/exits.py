@@ -19,6 +19,7 @@ class Exit(enum.IntEnum):
     NOT_FOUND = 6
     CORRUPT = 7
     FAILED = 8
+    UNEXPECTED = 9
     INTERRUPTED = 130
 
 
@@ -26,12 +27,13 @@ _MEANINGS = {
     Exit.OK: "all done",
     Exit.REJECTED: "some file was rejected; all others were folded",
     Exit.USAGE: "wrong use of the command line",
-    Exit.SETUP: "a setting, schema or fold definition is wrong, or an extra is not installed",
+    Exit.SETUP: "a setting, schema, fold definition or rule is wrong, or an extra is not installed",
     Exit.REDIS: "Redis cannot be reached",
     Exit.SQS: "SQS or S3 cannot be reached",
     Exit.NOT_FOUND: "nothing was found: no such host, process, key, object or message",
     Exit.CORRUPT: "a value in Redis is not one of ours, damaged, or of a version or dictionary not known here",
     Exit.FAILED: "not all was done: a child process died or was too slow, or a message could not be moved",
+    Exit.UNEXPECTED: "a backtest did not find what was expected",
     Exit.INTERRUPTED: "interrupted (Ctrl-C)",
 }
 

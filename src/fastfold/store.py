@@ -8,6 +8,9 @@ key                                   type    meaning                           
                                                                                            from the last commit
 ``<namespace>{<host tag>}<process     string  state of one process: the canonical payload  ``state_ttl_s`` from
 tag>``                                        of the fold                                  the last commit
+``<namespace>{<host tag>}!``          string  detection record: what rules have found on     that of the host
+                                              a host (`fastfold.detection`); only where      record
+                                              they have
 ====================================  ======  ===========================================  ======================
 
 A tag is eleven characters, base64url without padding, of a 64-bit BLAKE2b.  The braces make the

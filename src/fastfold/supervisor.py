@@ -157,16 +157,22 @@ class Pod:
         self._drain()
         self._monitor.join(self._settings.grace_s + 2 * EXIT_MARGIN_S)
 
+    def reload(self) -> None:
+        """Have every worker load its rules again."""
+        with self._lock:
+            for child in self._children.values():
+                self._tell(child, "reload")
+
     def _drain(self) -> None:
         with self._lock:
             self._stopping.set()
             for child in self._children.values():
-                self._tell_to_drain(child)
+                self._tell(child, "drain")
 
-    def _tell_to_drain(self, child: _Child) -> None:
+    def _tell(self, child: _Child, what: str) -> None:
         # One that ends at this moment is seen by the monitor.
         with contextlib.suppress(OSError):
-            child.pipe.send(("drain", self._settings.grace_s))
+            child.pipe.send((what, self._settings.grace_s))
 
     def _spawn(self) -> None:
         ours, theirs = self._context.Pipe()
@@ -180,7 +186,7 @@ class Pod:
             child = self._children[process.pid] = _Child(process, ours, time.monotonic())
             self.tally.own.set("workers", len(self._children))
             if self._stopping.is_set():
-                self._tell_to_drain(child)
+                self._tell(child, "drain")
 
     def _watch(self) -> None:
         try:
@@ -261,8 +267,9 @@ class Pod:
 def _run_worker(settings: Settings, build: Build, pipe: Connection) -> None:
     """Body of a worker process."""
     draining = threading.Event()
-    # Ctrl-C reaches the whole group of processes; the supervisor decides what follows of it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Ctrl-C and SIGHUP may reach the whole group of processes; the supervisor decides what follows of them.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: draining.set())
     setup_logs(settings.log_level)
     meter = Meter()
@@ -277,9 +284,13 @@ def _run_worker(settings: Settings, build: Build, pipe: Connection) -> None:
         pipe.send(("ready",))
         while not draining.is_set() and worker.stopped is None:
             if pipe.poll(REPORT_S):
-                _, grace_s = pipe.recv()
-                draining.set()
+                told, grace_s = pipe.recv()
+                if told == "drain":
+                    draining.set()
+                else:
+                    worker.reload()
             meter.set("paused", worker.paused)
+            meter.set("oldest_waiting_seconds", worker.oldest_waiting_s)
             pipe.send(("report", meter.snapshot()))
         ended = worker.drain(grace_s)
         pipe.send(("report", meter.snapshot()))
@@ -295,7 +306,7 @@ def _run_worker(settings: Settings, build: Build, pipe: Connection) -> None:
 
 
 def run_pod(settings: Settings, build: Build) -> int:
-    """Run a pod until SIGTERM or SIGINT, or until it fails.
+    """Run a pod until SIGTERM or SIGINT, or until it fails; SIGHUP has the rules loaded again.
 
     Parameters
     ----------
@@ -319,14 +330,17 @@ def run_pod(settings: Settings, build: Build) -> int:
     """
     setup_logs(settings.log_level)
     check_servers(settings)
-    asked = threading.Event()
+    asked, hung_up = threading.Event(), threading.Event()
     before = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, lambda *_: hung_up.set())
     pod = Pod(settings, build)
     try:
         pod.start()
         with pod.serve_health():
             while not asked.is_set() and not pod.wait(_LOOK_S):
-                continue
+                if hung_up.is_set():
+                    hung_up.clear()
+                    pod.reload()
             pod.stop()
     finally:
         for number, handler in before.items():

@@ -12,6 +12,8 @@ real one.  Everything that shows such text goes through this module:
 ``json_line``
     for programs: one line of JSON in which the same characters are JSON escapes.  Nothing is lost,
     and the line can be looked at in a terminal.
+``attribute_text``
+    for attributes of messages: what ``escape`` gives, without what SQS and SNS refuse.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import json
 import re
 from collections.abc import Iterator
 
-__all__ = ["escape", "json_line", "pieces"]
+__all__ = ["attribute_text", "escape", "json_line", "pieces"]
 
 # C0, DEL and C1 controls; directional marks, embeddings, overrides and isolates; line and paragraph
 # separators; lone surrogates (which cannot be written as UTF-8 at all); and what Unicode calls default
@@ -30,6 +32,9 @@ _DANGEROUS = re.compile(
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
+
+# SQS and SNS refuse a body that has one of these two: XML does.
+_IN_JSON = re.compile(_DANGEROUS.pattern[:-1] + "\ufffe\uffff]")
 
 
 def _shown(match: re.Match[str]) -> str:
@@ -95,4 +100,15 @@ def json_line(value: object) -> str:
     """
     line = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     # json escapes C0 itself; the other dangerous characters can only stand inside strings.
-    return _DANGEROUS.sub(_json_escape, line)
+    return _IN_JSON.sub(_json_escape, line)
+
+
+def attribute_text(text: str, width: int | None = None) -> str:
+    r"""A text that SQS and SNS take as the value of an attribute: never empty, and nothing that XML refuses.
+
+    Examples
+    --------
+    >>> attribute_text("")
+    '-'
+    """
+    return escape(text, width).replace("\ufffe", "?").replace("\uffff", "?") or "-"

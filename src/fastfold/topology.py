@@ -1,11 +1,12 @@
 """Which node serves a slot, and the one connection to each node.
 
-A cluster is asked with CLUSTER SLOTS, by our own connection.  The seeds of the URL stay candidates
+A cluster is asked with CLUSTER SLOTS and CLUSTER INFO, by our own connection.  The seeds of the URL stay candidates
 for ever: after all nodes were replaced, a configuration endpoint still leads to the new ones.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from fastfold.config import Settings
@@ -13,11 +14,21 @@ from fastfold.errors import ConfigError, Unavailable
 from fastfold.resp import REFUSALS, Connector, ConnectSettings, Node, RedisAddress
 from fastfold.store import ABORTED_FOR, SLOTS, Command, Connection, Reply, ReplyError
 
-__all__ = ["CLUSTER_SLOTS", "Connect", "Nodes", "parse_redirect", "parse_slots", "redis_connector"]
+__all__ = [
+    "CLUSTER_INFO",
+    "CLUSTER_SLOTS",
+    "Connect",
+    "Nodes",
+    "parse_epoch",
+    "parse_redirect",
+    "parse_slots",
+    "redis_connector",
+]
 
 Connect = Callable[[Node], Connection]
 
 CLUSTER_SLOTS: Command = (b"CLUSTER", b"SLOTS")
+CLUSTER_INFO: Command = (b"CLUSTER", b"INFO")
 _PROBE: tuple[Command, ...] = ((b"MULTI",), (b"EXEC",))
 
 
@@ -67,6 +78,23 @@ def parse_slots(reply: Reply, asked: Node) -> list[Node | None]:
     return owners
 
 
+def parse_epoch(reply: Reply, asked: Node) -> int:
+    """The config epoch of the node that answered, from its reply to CLUSTER INFO.
+
+    A node gets another one whenever it is made master, and when a slot is given to it: while it is the same, the node
+    has been master without a break, and no slot has come to it.
+
+    Raises
+    ------
+    Unavailable
+        If the reply names none.
+    """
+    found = re.search(rb"^cluster_my_epoch:(\d+)\r?$", reply, re.MULTILINE) if isinstance(reply, bytes) else None
+    if found is None:
+        raise Unavailable(str(asked), f"CLUSTER INFO answered {reply!r:.100}")
+    return int(found[1])
+
+
 def parse_redirect(node: Node, error: ReplyError) -> tuple[int, Node] | None:
     """Slot and node of a MOVED or ASK reply of `node`; ``None`` where it is in no form that we know."""
     match error.text.removeprefix(ABORTED_FOR).split():
@@ -96,6 +124,7 @@ class Nodes:
         self._random = random
         self._connections: dict[Node, Connection] = {}
         self._generations: dict[Node, int] = {}
+        self._epochs: dict[Node, int] = {}
         self._opened = 0
         self._owners: list[Node | None] = []
         self._single: Node | None = address.seeds[0] if address.cluster == "no" else None
@@ -122,7 +151,7 @@ class Nodes:
         if connection is None:
             connection = self._connect(node)
             try:
-                _probe(node, connection)
+                self._epochs[node] = _probe(node, connection, is_cluster=self.is_cluster)
             except BaseException:
                 connection.close()
                 raise
@@ -138,6 +167,10 @@ class Nodes:
     def generation(self, node: Node) -> int:
         """Number of the connection to a node: no two that were ever opened have the same."""
         return self._generations.get(node, 0)
+
+    def epoch(self, node: Node) -> int:
+        """The config epoch of a node when its connection was opened; 0 for a single Redis."""
+        return self._epochs[node]
 
     def drop(self, node: Node) -> bool:
         """Close the connection to a node, and tell whether there was one."""
@@ -198,10 +231,7 @@ class Nodes:
         raise fault
 
     def _not_a_cluster(self, node: Node, reply: ReplyError) -> list[Node | None]:
-        if reply.code in REFUSALS:
-            raise ConfigError(f"{node}: CLUSTER SLOTS: {reply.text} (?cluster=no for a single Redis)")
-        if "cluster support disabled" not in reply.text:
-            raise Unavailable(str(node), reply.text)
+        _expect_no_cluster(node, CLUSTER_SLOTS, reply)
         if self._address.cluster == "yes" or len(self._address.seeds) > 1:
             raise ConfigError(f"{node} is a single Redis, but the URL names a cluster")
         self._single = node
@@ -212,12 +242,29 @@ class Nodes:
             self.drop(node)
 
 
-def _probe(node: Node, connection: Connection) -> None:
+def _probe(node: Node, connection: Connection, *, is_cluster: bool) -> int:
+    """See whether a connection can be used; the config epoch of its node."""
     # A server that refuses MULTI would carry out the SETEX that follow it in the packet one by one,
     # whatever the state of the watched keys.  So it is asked before anything is written.
-    connection.send(_PROBE)
-    for reply in connection.read(len(_PROBE)):
+    commands = (*_PROBE, CLUSTER_INFO) if is_cluster else _PROBE
+    connection.send(commands)
+    replies = connection.read(len(commands))
+    for reply in replies[: len(_PROBE)]:
         if isinstance(reply, ReplyError):
             if reply.code in REFUSALS:
                 raise ConfigError(f"{node}: {reply.text}")
             raise Unavailable(str(node), reply.text)
+    for info in replies[len(_PROBE) :]:
+        if not isinstance(info, ReplyError):
+            return parse_epoch(info, node)
+        _expect_no_cluster(node, CLUSTER_INFO, info)
+    return 0
+
+
+def _expect_no_cluster(node: Node, command: Command, error: ReplyError) -> None:
+    """Raise what a CLUSTER command was refused for, unless that is that the server is a single Redis."""
+    if error.code in REFUSALS:
+        name = b" ".join(command).decode()
+        raise ConfigError(f"{node}: {name}: {error.text} (?cluster=no for a single Redis)")
+    if "cluster support disabled" not in error.text:
+        raise Unavailable(str(node), error.text)

@@ -7,19 +7,19 @@ all.  `Transactions.decide` looks at what round trip 1 of a group brought, and s
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastfold._core import step_ledger
+from fastfold.detection_commit import ChunkDetection
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
+from fastfold.group import Group, HostWork
 from fastfold.hold import Entry
-from fastfold.ledger import Chunk, HostRecord, cut_chunks
-from fastfold.resp import Node
+from fastfold.ledger import HostRecord
 from fastfold.retry import BackoffPolicy
-from fastfold.store import Command, Reply, ReplyError, identity_key, key_slot, prefixed, process_digest
-from fastfold.types import BatchId, HostDeltas
+from fastfold.store import Command, Reply, ReplyError
+from fastfold.types import BatchId
 from fastfold.values import Codec, ValueForm
 
 __all__ = [
@@ -27,8 +27,7 @@ __all__ = [
     "CommitSettings",
     "Decision",
     "ErrorAnswer",
-    "Group",
-    "HostWork",
+    "LookAgain",
     "MergeGroup",
     "Recut",
     "Transactions",
@@ -91,98 +90,6 @@ class CommitSettings:
             raise ConfigError("a hold must be at least 0 s")
 
 
-class HostWork:
-    """A host of the batch, while any group of it is open.
-
-    Attributes
-    ----------
-    deltas : HostDeltas
-    key : bytes
-        Of the host record.
-    identity : bytes
-        How the host record begins.
-    slot : int
-        Of all its keys.
-    bits : int
-        Of the cut that counts.
-    open : int
-        Groups that are not done.
-    written, refused : bool
-        Whether any group was.
-    late : Late or None
-    """
-
-    __slots__ = ("bits", "deltas", "identity", "key", "late", "open", "refused", "slot", "written")
-
-    def __init__(self, deltas: HostDeltas, namespace: bytes) -> None:
-        self.deltas = deltas
-        self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
-        self.key = identity_key(self.identity, namespace)
-        self.slot = key_slot(self.key)
-        self.bits = 0
-        self.open = 0
-        self.written = False
-        self.refused = False
-        self.late: Late | None = None
-
-    def cut(self, bits: int | None = None) -> list[Group]:
-        """The groups of the host, by the bits given or the fewest that do; they are open from now on."""
-        chunks = cut_chunks(self.deltas.processes, bits)
-        groups = [Group(self, chunk) for chunk in chunks]
-        self.bits = chunks[0].bits if bits is None else bits
-        self.open += len(groups)
-        return groups
-
-
-class Group:
-    """A chunk of a host on its way: the unit of a transaction.
-
-    Attributes
-    ----------
-    host : HostWork
-    chunk : Chunk
-    keys : list of bytes
-        Of the states; made when they are first asked for.
-    conflicts : int
-        EXECs that answered nil.
-    redirects : int
-        Answers that its keys are on their way to another node.
-    ask : Node or None
-        That node, when it must be asked the next time.
-    ready_at : float
-        When it may be tried again, on the committer's clock.
-    losses : dict of str to int
-        Of the writes that are under way.
-    done : bool
-    """
-
-    __slots__ = ("ask", "chunk", "conflicts", "done", "host", "keys", "losses", "ready_at", "redirects")
-
-    def __init__(self, host: HostWork, chunk: Chunk) -> None:
-        self.host = host
-        self.chunk = chunk
-        self.keys: list[bytes] = []
-        self.conflicts = 0
-        self.redirects = 0
-        self.ask: Node | None = None
-        self.ready_at = 0.0
-        self.losses: dict[str, int] = {}
-        self.done = False
-
-    @property
-    def entry(self) -> Entry:
-        """Where the ledger says that it is applied."""
-        return Entry(self.host.key, self.chunk.bits, self.chunk.chunk_index)
-
-    def reads(self) -> list[Command]:
-        """The commands of round trip 1; as many replies as commands."""
-        if not self.keys:
-            processes = self.host.deltas.processes
-            self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
-        keys = (self.host.key, *self.keys)
-        return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
-
-
 @dataclass(frozen=True, slots=True)
 class Write:
     """The SETEX of round trip 2, that of the host record first.
@@ -210,7 +117,12 @@ class Recut:
     bits: int
 
 
-Decision = Write | Applied | Recut | Late
+@dataclass(frozen=True, slots=True)
+class LookAgain:
+    """Nothing is to be written, but what the batch has raised is not read yet: once more, with the detection record."""
+
+
+Decision = Write | Applied | Recut | Late | LookAgain
 
 
 _APPLIED = Applied()
@@ -269,21 +181,54 @@ class Transactions:
             A reply is an error.
         """
         host = group.host
-        found = _values(replies, (host.key, *group.keys))
+        found = _values(replies, group.watched)
         record = self._step(group, batch, found[0])
         if not isinstance(record, bytes):
-            return record
+            return record if group.detection is None else self._tell_again(group.detection, group, record, found)
         losses: dict[str, int] = {}
-        merged = self._merge(group, found[1:], losses)
-        first, *values = self.codec.pack_all([record, *merged])
+        count = len(group.keys)
+        merged = self._merge(group, found[1 : 1 + count], losses)
+        detected = self._detect(group, found)
+        first, *values = self.codec.pack_all([record, *merged, *detected])
         ttl = self._state_ttl
         return Write(
             [
                 (b"SETEX", host.key, self._record_ttl, first),
-                *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values, strict=True)],
+                *[(b"SETEX", key, ttl, value) for key, value in zip(group.keys, values[:count], strict=True)],
+                *[(b"SETEX", group.watched[-1], self._record_ttl, value) for value in values[count:]],
             ],
             losses,
         )
+
+    def _detect(self, group: Group, found: Sequence[bytes | None]) -> list[bytes]:
+        """The detection record to write; none if it stays as it is."""
+        if group.detection is None or not group.detection.looks:
+            return []
+        key = group.watched[-1]
+        try:
+            record = group.detection.apply(self._payload(found[-1], key))
+        except CorruptValue as error:
+            raise error.at(key) from None
+        return [] if record is None else [record]
+
+    def _tell_again(
+        self, detection: ChunkDetection, group: Group, step: Applied | Recut | Late, found: Sequence[bytes | None]
+    ) -> Decision:
+        """The same decision, once it is known what the batch has raised."""
+        if isinstance(step, Recut):
+            return step
+        if not detection.looks:
+            detection.looks = True
+            return LookAgain()
+        key = group.watched[-1]
+        try:
+            detection.tell_again(self._payload(found[-1], key), late=isinstance(step, Late))
+        except CorruptValue as error:
+            raise error.at(key) from None
+        return step
+
+    def _payload(self, value: bytes | None, key: bytes) -> bytes | None:
+        return None if value is None else self.codec.unpack(value, key)
 
     def is_applied(self, entry: Entry, batch: BatchId, reply: Reply) -> bool:
         """Whether a batch is in the host record that a GET of its key has answered."""
@@ -300,7 +245,7 @@ class Transactions:
     def _step(self, group: Group, batch: BatchId, value: bytes | None) -> bytes | Applied | Recut | Late:
         """The host record to write, or why nothing is written."""
         host, (bits, index, _) = group.host, group.chunk
-        payload = None if value is None else self.codec.unpack(value, host.key)
+        payload = self._payload(value, host.key)
         step = step_ledger(payload, host.identity, batch.time_ms, batch.id, bits, index, self._window_ms)
         if step is None:
             # Not as the core expects it: say why, or do without the core.
@@ -364,14 +309,6 @@ class Transactions:
             raise error.at(key) from None
         except IdentityClash as error:
             raise IdentityClash(f"{error}: key {key!r}") from None
-
-
-def _state_keys(host_key: bytes, processes: Sequence[str]) -> list[bytes]:
-    """`fastfold.store.process_key` of several processes of a host."""
-    # Nine bytes give twelve characters with none left over, so one call encodes all; the ninth is 0, as are
-    # the bits with which base64 fills up eight.
-    tags = urlsafe_b64encode(b"".join([process_digest(process) + b"\0" for process in processes]))
-    return [host_key + tags[start : start + 11] for start in range(0, len(tags), 12)]
 
 
 def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:

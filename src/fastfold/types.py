@@ -48,6 +48,7 @@ COLUMNS: tuple[str, ...] = (
     "hash",
     "integrity",
     "detail",
+    "other_image",
 )
 
 VALUE_LIMIT_BYTES = 16_384

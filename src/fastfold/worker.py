@@ -6,6 +6,9 @@ GIL, so two slots keep one core busy while the other file waits for its commits.
 
 A message that is held after its commit takes no slot.  Between two files a slot verifies what it has
 held long enough, on the connections on which it has committed.
+
+A message whose alert a sink has not taken is handed back for as long as the lane of the sink says.  Redis is well then:
+receiving goes on.
 """
 
 from __future__ import annotations
@@ -16,14 +19,16 @@ import threading
 import time
 from collections.abc import Callable
 
+from fastfold.alert import Publisher
 from fastfold.breaker import Breaker
 from fastfold.canary import CanaryThread
-from fastfold.errors import RereadError, RetryError, StopError, Unavailable
+from fastfold.errors import RereadError, RetryError, StopError, Unavailable, Undelivered
 from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
 from fastfold.pipeline import Pipeline
 from fastfold.source import Message, Queue
 from fastfold.text import escape
+from fastfold.waiting import OldestWaiting
 
 __all__ = ["Worker"]
 
@@ -34,6 +39,9 @@ HAND_BACK_S = 5
 
 KEEPER_CLOSE_S = 5.0
 """How long the last deletes may take when a worker ends."""
+
+PUBLISHER_CLOSE_S = 2.0
+"""How long the sinks may take to finish what they are sending."""
 
 _LOOK_S = 0.2
 
@@ -53,7 +61,10 @@ class Worker:
     held_messages : int
         Messages in work and held at which no more are received.
     canary : CanaryThread, optional
+    publisher : Publisher, optional
         Started and ended with the worker.
+    reload : callable, optional
+        Has rules loaded again.
 
     Attributes
     ----------
@@ -71,6 +82,8 @@ class Worker:
         breaker: Breaker | None = None,
         held_messages: int = 1000,
         canary: CanaryThread | None = None,
+        publisher: Publisher | None = None,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self.stopped: StopError | None = None
         self._source = source
@@ -80,6 +93,9 @@ class Worker:
         self._breaker = breaker or Breaker()
         self._held_messages = held_messages
         self._canary = canary
+        self._publisher = publisher
+        self._reload = reload
+        self._waiting = OldestWaiting()
         self._drain_end = float("inf")
         self._work: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._free = threading.Semaphore(slots)
@@ -96,9 +112,21 @@ class Worker:
         """Whether this worker does not receive because a server is down."""
         return self._breaker.paused
 
+    @property
+    def oldest_waiting_s(self) -> float:
+        """Age of the oldest message that waits, as far as this worker knows."""
+        return self._waiting.seconds()
+
+    def reload(self) -> None:
+        """Load the rules again before the next file; nothing without rules."""
+        if self._reload is not None:
+            self._reload()
+
     def start(self) -> None:
         """Start all threads."""
         self._keeper.start()
+        if self._publisher is not None:
+            self._publisher.start()
         if self._canary is not None:
             self._canary.start()
         for thread in (*self._slots, self._receiver):
@@ -124,6 +152,8 @@ class Worker:
             self._work.put(None)
         for thread in self._slots:
             thread.join(max(0.0, end - time.monotonic()))
+        if self._publisher is not None:
+            self._publisher.close(PUBLISHER_CLOSE_S)
         if self._canary is not None:
             self._canary.close(max(0.0, end - time.monotonic()))
         self._keeper.close(KEEPER_CLOSE_S)
@@ -165,6 +195,7 @@ class Worker:
             self._stop(error)
             return []
         self._keeper.hold(messages)
+        self._waiting.received([message.sent_ms for message in messages])
         return messages
 
     def _run_slot(self, pipeline: Pipeline) -> None:
@@ -187,6 +218,9 @@ class Worker:
         try:
             pipeline.handle(message)
             self._breaker.succeeded()
+        except Undelivered as error:
+            self._breaker.succeeded()
+            self._hand_back(message, round(error.after_s), error)
         except RetryError as error:
             self._breaker.failed()
             self._hand_back(message, HAND_BACK_S, error)

@@ -22,30 +22,29 @@ static uint32_t draw(uint32_t below)
     return (uint32_t)(state >> 16) % below;
 }
 
-static ff_tokens make_tokens(void)
+static ff_marks make_marks(void)
 {
-    ff_tokens made = {0};
-    made.tokens = malloc((ROOM + FF_SCAN_PADDING) * sizeof *made.tokens);
+    ff_marks made = {0};
+    made.marks = malloc((ROOM + FF_SCAN_PADDING) * sizeof *made.marks);
     made.lines = malloc((ROOM + FF_SCAN_PADDING) * sizeof *made.lines);
     return made;
 }
 
 static void compare(const uint8_t *text, uint32_t length)
 {
-    static ff_tokens scalar, neon;
-    if (!scalar.tokens) {
-        scalar = make_tokens();
-        neon = make_tokens();
+    static ff_marks scalar, neon;
+    if (!scalar.marks) {
+        scalar = make_marks();
+        neon = make_marks();
     }
-    int expected = ff_scan_named("scalar")(text, length, &scalar);
-    int found = ff_scan_named("neon")(text, length, &neon);
-    int same = expected == found && scalar.token_count == neon.token_count && scalar.line_count == neon.line_count &&
-               (expected == FF_SCAN_OK || scalar.error_at == neon.error_at) &&
-               !memcmp(scalar.tokens, neon.tokens, scalar.token_count * sizeof *scalar.tokens) &&
+    ff_scan_named("scalar")(text, length, &scalar);
+    ff_scan_named("neon")(text, length, &neon);
+    int same = scalar.mark_count == neon.mark_count && scalar.line_count == neon.line_count &&
+               !memcmp(scalar.marks, neon.marks, scalar.mark_count * sizeof *scalar.marks) &&
                !memcmp(scalar.lines, neon.lines, scalar.line_count * sizeof *scalar.lines);
     if (!same) {
-        printf("difference: status %d and %d, tokens %u and %u, in %u bytes: %.*s\n", expected, found,
-               scalar.token_count, neon.token_count, length, (int)length, (const char *)text);
+        printf("difference: marks %u and %u, in %u bytes: %.*s\n", scalar.mark_count, neon.mark_count, length,
+               (int)length, (const char *)text);
         exit(1);
     }
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from simulation.mutants import MUTANTS
 from simulation.run import run
 from simulation.scenario import Scenario, draw
@@ -16,7 +14,6 @@ def _doubled(seed: int) -> Scenario:
     return scenario
 
 
-@pytest.mark.xfail(reason="a connection lives through a demotion and a promotion back", strict=True)
 def test_two_failovers_within_the_hold_and_back_to_the_first_master() -> None:
-    """A commit that the first has lost passes for there, as another worker has put back the last part of it."""
+    """A commit that the first has lost passed for there, as another worker had put back the last part of it."""
     assert run(_doubled(21169)).faults == []

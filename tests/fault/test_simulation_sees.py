@@ -27,6 +27,7 @@ EFFECTS = {
     "deleted at once": LOST,
     "held for less than the loss window": LOST,
     "held without the fence": LOST,
+    "held without the epoch": LOST,
     "held without a look": LOST,
     "found applied is not held": LOST,
     "doubtful message forgotten": STUCK,

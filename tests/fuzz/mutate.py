@@ -178,9 +178,10 @@ def _add_member(maker: Maker, tokens: list[bytes], seed: Seed, rng: random.Rando
 
 def _drop_member(maker: Maker, tokens: list[bytes], seed: Seed, rng: random.Random) -> None:
     start, end = rng.choice(seed.members)
-    if tokens[end] == b",":
+    # Slices: another change may have cut the tokens short.
+    if tokens[end : end + 1] == [b","]:
         end += 1
-    elif tokens[start - 1] == b",":
+    elif tokens[start - 1 : start] == [b","]:
         start -= 1
     tokens[start:end] = [b""] * (end - start)
 

@@ -15,7 +15,7 @@ from servers import MASTERS, RedisCluster, RedisServer
 
 pytestmark = pytest.mark.servers
 
-RIGHTS = ["-@all", "+watch", "+get", "+setex", "+multi", "+exec", "+asking", "+cluster|slots", "~ff:*"]
+RIGHTS = ["-@all", "+watch", "+get", "+setex", "+multi", "+exec", "+asking", "+cluster|slots", "+cluster|info", "~ff:*"]
 
 
 def a_canary(url: str, counts: Counts) -> Canary:

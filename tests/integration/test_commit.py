@@ -33,7 +33,7 @@ from states import open_redis, read_keys
 HOSTS = [f"host-{number}" for number in range(5)]
 WRITERS = 4
 BATCHES = 25
-RIGHTS = ["-@all", "+watch", "+get", "+setex", "+multi", "+exec", "+asking", "+cluster|slots", "~ff:*"]
+RIGHTS = ["-@all", "+watch", "+get", "+setex", "+multi", "+exec", "+asking", "+cluster|slots", "+cluster|info", "~ff:*"]
 PASSWORD = "only-for-tests"
 
 

@@ -192,7 +192,19 @@ def test_a_user_who_may_not_ask_is_told(
     redis_cluster: RedisCluster, masters: list[Any], slots: Slots, target: Any
 ) -> None:
     for node in masters:
-        rights = ["reset", "on", ">s3cret", "-@all", "+watch", "+get", "+setex", "+multi", "+exec", "+cluster|slots"]
+        rights = [
+            "reset",
+            "on",
+            ">s3cret",
+            "-@all",
+            "+watch",
+            "+get",
+            "+setex",
+            "+multi",
+            "+exec",
+            "+cluster|slots",
+            "+cluster|info",
+        ]
         node.execute_command("ACL", "SETUSER", "fold", *rights, "~ff:*")
     with closing(a_committer(url=redis_cluster.url.replace("redis://", "redis://fold:s3cret@"))) as committer:
         committer.commit([deltas(MOVING, "pq")], a_batch(1), NEVER)

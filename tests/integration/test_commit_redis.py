@@ -103,7 +103,7 @@ def test_a_host_of_700_processes_is_cut(redis_server: RedisServer, client: Any, 
 
 # Users
 
-ALLOWED = ["+watch", "+get", "+setex", "+multi", "+exec", "+cluster|slots"]
+ALLOWED = ["+watch", "+get", "+setex", "+multi", "+exec", "+cluster|slots", "+cluster|info"]
 
 
 @pytest.fixture

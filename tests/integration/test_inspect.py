@@ -121,7 +121,7 @@ def test_a_form_that_is_not_known_is_told_and_the_rest_is_shown(stored: Stored, 
         assert "good" in [json.loads(line)["process"] for line in result.stdout.splitlines()]
         assert f"unknown dictionary {OWN_ID} under key" in result.stderr
         assert put_it in result.stderr
-        assert "unknown format version 7 under key" in result.stderr
+        assert "format version 7, which is not known here under key" in result.stderr
     page = stored.inspect("h1", "good")
     assert page.exit_code == Exit.OK
     assert "  parent        other" in page.stdout.splitlines()

@@ -19,6 +19,7 @@ from fastfold.exits import Exit
 from fastfold.listing import Lister
 from fastfold.metrics import Meter, Snapshot, total
 from fastfold.podcmd import build_worker
+from fleet import HOLD_S
 from states import assert_states, open_redis, read_keys
 
 pytestmark = pytest.mark.servers
@@ -189,8 +190,7 @@ class Worker:
             redis_url=redis_url,
             namespace=namespace,
             buckets=(site.bucket,),
-            wait_s=1,
-            **more,
+            **{"wait_s": 1, "hold_s": HOLD_S, **more},
         )
         self.client = open_redis(redis_url)
 

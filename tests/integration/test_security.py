@@ -37,7 +37,7 @@ PASSWORD = "only:for/tests@"
 QUOTED = "only%3Afor%2Ftests%40"
 
 # What the manual lists, and no other.
-COMMANDS = ["+watch", "+get", "+setex", "+multi", "+exec", "+cluster|slots", "+asking"]
+COMMANDS = ["+watch", "+get", "+setex", "+multi", "+exec", "+cluster|slots", "+cluster|info", "+asking"]
 
 
 @pytest.fixture

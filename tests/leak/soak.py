@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy
 import pyarrow
 
-from fastfold._core import Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
+from fastfold._core import EventFolder, EventPlan, Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
 from fastfold.api import States, fold, parse
 from fastfold.errors import CorruptValue, Reject
-from fastfold.folding import fold_file
+from fastfold.folding import fold_file, fold_with_events
 from fastfold.inflate import open_inflater
+from fastfold.matching import Matcher
+from fastfold.rule_types import AnyOf, Rule, Step, Test
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
 
@@ -67,6 +69,24 @@ def parses(files: list[bytes]) -> Callable[[], None]:
             batch = parser.finish()
             assert int(numpy.count_nonzero(batch.events["image"])) > 0
             assert batch.strings[1]
+
+    return once
+
+
+def matches(files: list[bytes]) -> Callable[[], None]:
+    """Files folded with their events, and matched: by one matcher for all rounds, and by one of each round's own."""
+    folder = EventFolder(EventPlan(schema, definition, limits))
+    condition = AnyOf(
+        (Test("image", "endswith", ".EXE"), Test("remote", "re", "4{2}"), Test("domain", "contains", "é"))
+    )
+    rules = [Rule("id", "0" * 16, "", "", "low", (), (), "count", (Step("one", condition),), 0, "process")]
+    kept = Matcher(rules, marks_per_step=1)
+
+    def once() -> None:
+        for data in files:
+            deltas, batch = fold_with_events(folder, data, "file", limits)
+            assert len(deltas) > 0
+            assert kept.match(batch) == Matcher(rules, marks_per_step=1).match(batch)
 
     return once
 
@@ -151,6 +171,7 @@ JOBS = {
     "folds": folds,
     "plans": plans,
     "parses": parses,
+    "matches": matches,
     "payloads": payloads,
     "rejects": rejects,
     "tables": tables,

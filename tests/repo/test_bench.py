@@ -36,7 +36,7 @@ def _measure(name: str, tmp_path: Path, *options: str) -> dict[str, Any]:
     command = [sys.executable, str(BENCH / f"{name}.py"), "--results", str(tmp_path), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    figures: dict[str, Any] = json.loads((tmp_path / f"{name}.json").read_text())
+    figures: dict[str, Any] = json.loads((tmp_path / f"{name.replace('_', '-')}.json").read_text())
     return figures
 
 
@@ -98,6 +98,15 @@ def test_scaling_and_memory_are_measured(tmp_path: Path, batch: Path) -> None:
     assert [len(row["many_s"]) for row in scaling["rows"]] == [1, 1]
     memory = _measure("memory", tmp_path, str(batch))
     assert [row["peak_bytes"] > 0 for row in memory["rows"]] == [True]
+
+
+def test_rules_are_measured_once_they_are_right(tmp_path: Path, batch: Path) -> None:
+    figures = _measure("rules", tmp_path, str(batch), "--rules", "60", "--rounds", "1")
+    assert figures["sample"]["events"] > 100
+    assert figures["total_s"].keys() == {"none", "events", "first", "kept"}
+    search = _measure("rule_search", tmp_path / "search", str(batch), "--rules", "60", "--rounds", "1")
+    assert search["pairs"] > 0
+    assert len(search["rows"]) + len(search["not_run"]) == 5
 
 
 @pytest.mark.real_files

@@ -1,12 +1,17 @@
-"""The pages of the formats say what the schemas do."""
+"""The pages of the formats say what the schemas do, and that of the rules what their reader does."""
 
 from __future__ import annotations
 
 import re
 import sys
+import textwrap
 
 import pytest
 
+from fastfold.rule_read import FIELDS, read_rule
+from fastfold.rule_types import Rule
+from fastfold.rule_yaml import documents
+from fastfold.ruleset import load_rules
 from fastfold.schema import Schema, Source, list_schemas, load_schema
 from fastfold.schema_types import (
     ALTERNATIVES,
@@ -20,6 +25,7 @@ from fastfold.schema_types import (
     SOURCE_FORMS,
     TIME_FORMS,
 )
+from fastfold.sigma_fields import CATEGORIES, GROUP_HOST
 from fastfold.types import COLUMNS, KINDS, OPS
 from repo.project import PACKAGE, ROOT
 
@@ -29,6 +35,7 @@ else:
     import tomli as tomllib
 
 DOCS = ROOT / "docs"
+RULES = (DOCS / "rules.md").read_text(encoding="utf-8")
 LANGUAGE = (DOCS / "schema-language.md").read_text(encoding="utf-8")
 INDEX = (DOCS / "formats" / "README.md").read_text(encoding="utf-8")
 IN_SCHEMA = pytest.mark.parametrize("name", list_schemas())
@@ -131,3 +138,31 @@ def _examples() -> list[str]:
 @pytest.mark.parametrize("number", range(len(_examples())))
 def test_every_example_of_the_language_is_toml(number: int) -> None:
     assert tomllib.loads(_examples()[number])
+
+
+# Rules
+
+
+def _rules_of(file: str, text: str) -> list[Rule]:
+    return [read_rule(file, document) for document in documents(file, text.encode())]
+
+
+def test_the_examples_of_rules_are_rules() -> None:
+    examples = re.findall(r"```yaml\n(.*?)```", RULES, re.DOTALL)
+    assert len(examples) == 3
+    for example in examples:
+        head = "id: a\ntitle: a\nlevel: low\ntype: count\nleast: 1\nwithin: 0s\nscope: host\nsteps:\n- name: a\n"
+        text = head + textwrap.indent(example, "  ") if example.startswith("where:") else example
+        (rule,) = _rules_of("rules.md", text)
+        assert rule.steps
+
+
+def test_the_page_of_rules_has_every_field_and_category_as_they_are() -> None:
+    rows = {row[0].strip("`"): row for row in _rows(RULES)}
+    assert set(FIELDS) <= set(rows)
+    for name, category in CATEGORIES.items():
+        assert _quoted(rows[name][1]) == category.kinds
+        assert _quoted(rows[name][2]) == set(category.fields) - GROUP_HOST, name
+    assert _quoted(rows["group-by"][1]) >= GROUP_HOST
+    assert "Twenty rules" in RULES
+    assert len(load_rules(["starting"])) == 20

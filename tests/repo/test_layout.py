@@ -107,7 +107,7 @@ def test_the_version_is_told_once() -> None:
 def test_the_data_of_the_package_is_installed_with_it() -> None:
     listed = pyproject()["tool"]["setuptools"]["package-data"]["fastfold"]
     data = {path.relative_to(PACKAGE).as_posix() for pattern in listed for path in PACKAGE.glob(pattern)}
-    kinds = {".toml", ".pyi", ".typed", ".ffdict"}
+    kinds = {".toml", ".pyi", ".typed", ".ffdict", ".yml"}
     found = {p.relative_to(PACKAGE).as_posix() for p in PACKAGE.rglob("*") if p.suffix in kinds or p.name == "py.typed"}
     assert data == found
 

@@ -7,9 +7,10 @@ out, because it has no part in the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 
+from fastfold import pipeline
 from fastfold._core import Plan, decode, encode, merge_group
 from fastfold.errors import Reject
 from fastfold.schema import load_definition
@@ -78,14 +79,17 @@ def body_of(file: File) -> bytes:
     return b"poison" if file.fault == "poison" else b"%d" % file.number
 
 
-def fold(files: Iterable[File]) -> object:
-    """`fastfold.pipeline.Fold` for these files."""
+def fold(files: Iterable[File], order: Callable[[list[HostDeltas]], object] | None = None) -> pipeline.Fold:
+    """`fastfold.pipeline.Fold` for these files; `order` puts the hosts of a file into another order."""
     by_body = {body_of(file): [_deltas(*part, file.number) for part in file.parts] for file in files}
 
-    def fold_one(body: memoryview, name: str) -> Folded:
+    def fold_one(body: memoryview, name: str) -> pipeline.Folded:
         found = by_body.get(bytes(body))
         if found is None or bytes(body) == b"poison":
             raise Reject("malformed", file=name, line=1)
-        return Folded(found)
+        hosts = list(found)
+        if order is not None:
+            order(hosts)
+        return pipeline.Folded(Folded(hosts))
 
     return fold_one

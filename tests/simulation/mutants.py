@@ -14,13 +14,14 @@ from unittest.mock import patch
 
 from fastfold import commit, hold
 from fastfold.errors import Unavailable
+from fastfold.group import Group
 from fastfold.ledger import HostRecord, LedgerEntry
 from fastfold.pipeline import Pipeline
 from fastfold.resp import Node
 from fastfold.source import Message
 from fastfold.store import Command, Connection, Reply
 from fastfold.topology import Nodes
-from fastfold.transaction import Group, Transactions
+from fastfold.transaction import Transactions
 from fastfold.types import BatchId
 from simulation.scenario import START_MS, Scenario
 from simulation.scheduler import World
@@ -240,8 +241,24 @@ class _NoFence(Mutant):
         return [
             (Nodes, "generation", lambda nodes, node: 0),
             (Nodes, "held", connection_of),
-            (hold, "_topology", lambda nodes: ()),
+            (hold, "_term", lambda nodes: ()),
         ]
+
+
+class _NoEpoch(Mutant):
+    """Takes a node whose connection has lived on for one that was master all the time; once this was in the program.
+
+    Aimed: two workers on one file, and failovers there and back within the hold.
+    """
+
+    def adapt(self, scenario: Scenario) -> None:
+        scenario.workers, scenario.slots, scenario.shards, scenario.chunk = 3, 2, 1, 2
+        scenario.aws.doubled, scenario.aws.stale_works = 0.8, 1.0
+        scenario.network.latency_s = 0.2
+        scenario.hold_s, scenario.loss_window_s, scenario.failovers = 30.0, 5.0, 8
+
+    def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
+        return [(hold, "parse_epoch", lambda reply, node: 0), (Nodes, "epoch", lambda nodes, node: 0)]
 
 
 class _FoundIsSafe(Mutant):
@@ -308,6 +325,7 @@ MUTANTS: dict[str, Mutant] = {
     "deleted at once": _Hold(0.0),
     "held for less than the loss window": _Hold(0.4),
     "held without the fence": _NoFence(),
+    "held without the epoch": _NoEpoch(),
     "held without a look": _NotVerified(),
     "found applied is not held": _FoundIsSafe(),
     "doubtful message forgotten": _DoubtfulForgotten(),

@@ -125,7 +125,7 @@ class Pod:
                 keeper=keeper,
                 read=partial(parse_body, buckets=(BUCKET,), most_records=100),
                 fetch=fetcher,
-                fold=fold(scenario.files),
+                fold=fold(scenario.files, world.random.shuffle if scenario.shuffled else None),
                 commit=committer,
                 meter=self.meter,
                 file_deadline_s=scenario.deadline_s,

@@ -104,6 +104,8 @@ class Fleet:
         ]
         self.servers = [server for shard in self.shards for server in (shard.master, shard.replica)]
         self.owners = [self.shards[slot * len(self.shards) // SLOTS] for slot in range(SLOTS)]
+        for shard in self.shards:
+            shard.master.epoch = shard.replica.epoch = self._next_epoch()
         self._tell(0.0)
 
     @property
@@ -171,6 +173,15 @@ class Fleet:
                 spans.append([first, slot - 1, [owner.node.host.encode(), owner.node.port, b"id"]])
                 first = slot
         return spans
+
+    def info_reply(self, server: Server) -> Reply:
+        """CLUSTER INFO, as far as anybody asks."""
+        if not self.cluster:
+            return ReplyError("ERR This instance has cluster support disabled")
+        return b"cluster_state:ok\r\ncluster_my_epoch:%d\r\n" % server.epoch
+
+    def _next_epoch(self) -> int:
+        return 1 + max(server.epoch for server in self.servers)
 
     def note(self, server: Server, written: Written) -> None:
         """Keep account of writes, and of lives that ended."""
@@ -279,6 +290,7 @@ class Fleet:
             return
         del self._moves[slot]
         self.owners[slot] = target
+        target.master.epoch = self._next_epoch()
         for shard in (source, target):
             shard.busy = False
             self._synchronise(shard)
@@ -319,6 +331,7 @@ class Fleet:
         shard.seen = len(old.log)
         self._world.trace("promoted", new.node, f"{sum(w.at > up_to for w in fresh)} of {len(fresh)} writes lost")
         shard.master, shard.replica = new, old
+        new.epoch = self._next_epoch()
         new.log = []
         shard.in_step = 0
         table = self._table()
@@ -349,6 +362,7 @@ class Fleet:
         # What it still acknowledged after the replica had taken over.
         self.lost += len(old.log) - shard.seen
         old.log = []
+        old.epoch = shard.master.epoch  # a replica names its master's
         shard.busy = False
         old.view = self._table() if self.cluster else ()
         self._world.trace("demoted", old.node)

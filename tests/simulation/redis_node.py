@@ -87,6 +87,8 @@ class Server:
         By slot, who serves it as far as this one knows; empty for a single Redis.
     log : list of Written
         What it has written since it became a master.
+    epoch : int
+        Another one each time that it becomes a master, and when a slot comes to it.
     """
 
     def __init__(self, world: World, fleet: Fleet, node: Node) -> None:
@@ -96,6 +98,7 @@ class Server:
         self.shut = False
         self.view: tuple[Server, ...] = ()
         self.log: list[Written] = []
+        self.epoch = 0
         self.links: dict[Link, None] = {}
         self.world = world
         self.fleet = fleet
@@ -276,7 +279,7 @@ class Link:
             self._asking = True
             return b"OK"
         if name == b"CLUSTER":
-            return server.fleet.slots_reply(server)
+            return server.fleet.slots_reply(server) if command[1] == b"SLOTS" else server.fleet.info_reply(server)
         if name == b"EXEC":
             reply = self._exec(asking)
             self._asking = False

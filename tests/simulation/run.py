@@ -222,6 +222,8 @@ class _Run:
         at_writes = range(scenario.failovers - scenario.failovers // 2)
         self._at_writes = {int(10 ** world.between(0, 1.5)) for _ in at_writes}
         fleet.at_write = self._at_write
+        for at, how in scenario.failovers_at:
+            world.call_at(at, lambda how=how: self._fail_over(fleet.shards[0], how))
         if fleet.cluster:
             some_day(scenario.moves, self._move)
         if scenario.recut_at is not None:
@@ -276,9 +278,9 @@ class _Run:
             shard = next(shard for shard in fleet.shards if server in (shard.master, shard.replica))
             world.call_at(world.now, lambda: self._fail_over(shard))
 
-    def _fail_over(self, shard: Shard) -> None:
+    def _fail_over(self, shard: Shard, how: str = "") -> None:
         processes = [pod.process for pod in self.pods if pod.process.alive]
-        how = self.world.random.choice(FAILOVERS)
+        how = how or self.world.random.choice(FAILOVERS)
         self.plant.fleet.fail_over(shard, how, self.scenario.loss_window_s, processes)
 
     def _move(self) -> None:

@@ -71,8 +71,12 @@ class Scenario:
         Messages held at which a worker receives no more.
     canary_s : float
         Between two beats of the canary; 0 for none.
+    failovers_at : tuple of (seconds, how)
+        Of the first shard, beside those that are drawn.
     versions : bool
         Whether the bucket keeps them.
+    shuffled : bool
+        Whether the hosts of a file come in another order each time.
     calm_at : float
         When the last fault has come.
     kills, freezes, drains : int
@@ -99,11 +103,13 @@ class Scenario:
     held_messages: int = 1000
     canary_s: float = 0.0
     versions: bool = False
+    shuffled: bool = False
     calm_at: float = 60.0
     kills: int = 0
     freezes: int = 0
     drains: int = 0
     failovers: int = 0
+    failovers_at: tuple[tuple[float, str], ...] = ()
     moves: int = 0
     network: NetworkFaults = field(default_factory=NetworkFaults)
     aws: AwsFaults = field(default_factory=AwsFaults)
@@ -175,6 +181,7 @@ def draw(seed: int) -> Scenario:
     aws.s3_down = between(0, 0.5) if chance(0.2) else 0.0
     aws.s3_cut = between(0, 0.3) if chance(0.1) else 0.0
     aws.s3_slow = between(0, 0.3) if chance(0.1) else 0.0
+    scenario.shuffled = chance(0.3)
     return scenario
 
 

@@ -66,7 +66,12 @@ class Threads:
             current_thread=world.task,
         )
         self.queue = SimpleNamespace(SimpleQueue=SimpleQueue, Queue=SimpleQueue, Empty=_Empty)
-        self.time = SimpleNamespace(monotonic=lambda: here.world.now, time=lambda: here.world.now, sleep=world.sleep)
+        self.time = SimpleNamespace(
+            monotonic=lambda: here.world.now,
+            time=lambda: here.world.now,
+            time_ns=lambda: int(here.world.now * 1_000_000_000),
+            sleep=world.sleep,
+        )
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from fastfold.errors import ConfigError, Unavailable
 from fastfold.resp import Node, RedisAddress
 from fastfold.store import Connection, MemoryStore, Reply, ReplyError
 from fastfold.topology import Nodes
+from masters import AsMaster
 
 NAMESPACE = b"ff:"
 
@@ -33,7 +34,7 @@ class Site:
     def connect(self, node: Node) -> Connection:
         if node.port in self.down:
             raise Unavailable(str(node), "down")
-        return Answering(self, self.stores[node.port].connect())
+        return Answering(self, AsMaster(self.stores[node.port].connect(), self.slots))
 
     def slots(self) -> Reply:
         return [[first, last, [b"n", port, b"id"]] for port, (first, last) in self.bounds.items()]
@@ -53,9 +54,7 @@ class Answering:
         self.send, self.close = inner.send, inner.close
 
     def read(self, count: int) -> list[Reply]:
-        replies = self._inner.read(count)
-        slots = [self._site.slots() if isinstance(reply, ReplyError) else reply for reply in replies]
-        return [self._site.answer(reply) for reply in slots]
+        return [self._site.answer(reply) for reply in self._inner.read(count)]
 
 
 @pytest.fixture

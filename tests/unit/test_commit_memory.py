@@ -20,7 +20,7 @@ from committing import (
     record_of,
     state_key,
 )
-from fastfold import transaction as transaction_module
+from fastfold import group as group_module
 from fastfold.errors import ConfigError, Conflict, CorruptValue, IdentityClash, ParkError, Unavailable
 from fastfold.ledger import HostRecord, cut_chunks
 from fastfold.resp import Node
@@ -36,6 +36,7 @@ from fastfold.store import (
 )
 from fastfold.types import HostDeltas
 from fastfold.values import pack_value, unpack_value
+from masters import AsMaster
 
 HOUR_MS = 3_600_000
 DAY_S = 86_400
@@ -443,6 +444,9 @@ def test_after_any_exception_the_connection_serves_nothing_else(store: MemorySto
     assert store.snapshot() == {}
 
 
+TWO_SPANS: Reply = [[0, 8191, [b"n", 1, b"i"]], [8192, 16383, [b"n", 2, b"i"]]]
+
+
 class TwoNodes:
     """A cluster of two stores; one of them may be down."""
 
@@ -453,20 +457,10 @@ class TwoNodes:
     def connect(self, node: Node) -> Connection:
         if node.port in self.down:
             raise Unavailable(str(node), "cannot connect")
-        return _ClusterConnection(self.stores[node.port].connect())
+        return AsMaster(self.stores[node.port].connect(), lambda: TWO_SPANS)
 
     def owner(self, host: str) -> int:
         return 1 if key_slot(host_key("", host)) < 8192 else 2
-
-
-class _ClusterConnection(Tapped):
-    def __init__(self, inner: Connection) -> None:
-        super().__init__(inner, lambda commands: None)
-        self.change = self._answer_slots
-
-    def _answer_slots(self, replies: list[Reply]) -> list[Reply]:
-        slots: Reply = [[0, 8191, [b"n", 1, b"i"]], [8192, 16383, [b"n", 2, b"i"]]]
-        return [slots if isinstance(reply, ReplyError) else reply for reply in replies]
 
 
 def test_a_node_that_is_down_does_not_hold_up_the_others(time: Time) -> None:
@@ -560,7 +554,7 @@ def test_a_key_of_another_type(store: MemoryStore) -> None:
 
 
 def test_two_processes_of_a_batch_under_one_key(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(transaction_module, "process_digest", lambda process: bytes(8))
+    monkeypatch.setattr(group_module, "process_digest", lambda process: bytes(8))
     with pytest.raises(IdentityClash, match=r"'p', 'q'"):
         a_committer(memory_connect(store)).commit([deltas("a", "pq")], a_batch(1), NEVER)
     assert store.snapshot() == {}

@@ -15,6 +15,7 @@ from fastfold.resp import Node
 from fastfold.store import Connection, MemoryStore, Reply, ReplyError, host_key, key_slot
 from fastfold.transaction import CommitSettings
 from fastfold.values import pack_value
+from masters import AsMaster
 
 HOSTS = [str(number) for number in range(12)]
 HALF = 8192
@@ -27,12 +28,17 @@ class Site:
     def __init__(self) -> None:
         self.stores = {1: MemoryStore(lambda: 0.0), 2: MemoryStore(lambda: 0.0)}
         self.bound = HALF
+        self.epochs = {1: 1, 2: 2}
         self.change: Callable[[int, list[Reply]], list[Reply]] = lambda port, replies: replies
         self.sent: list[tuple[int, list[bytes]]] = []
         self.committer = a_committer(self.connect, url="redis://n:1", hold_s=4.0)
 
     def connect(self, node: Node) -> Connection:
-        return Masters(self, node.port, self.stores[node.port].connect())
+        port = node.port
+        return Watched(self, port, AsMaster(self.stores[port].connect(), self.slots, lambda: self.epochs[port]))
+
+    def slots(self) -> Reply:
+        return [[0, self.bound - 1, [b"n", 1, b"i"]], [self.bound, 16383, [b"n", 2, b"i"]]]
 
     def commit(self, number: int, hosts: list[str] = HOSTS, **more: Any) -> Any:
         return self.committer.commit([deltas(host, "p") for host in hosts], a_batch(number, **more), NEVER)
@@ -45,7 +51,7 @@ class Site:
         self.stores[port].put(host_key("", host), pack_value(HostRecord("", host).encode()), 60)
 
 
-class Masters:
+class Watched:
     def __init__(self, site: Site, port: int, inner: Connection) -> None:
         self._site, self._port, self._inner = site, port, inner
         self.close = inner.close
@@ -55,9 +61,7 @@ class Masters:
         self._inner.send(commands)
 
     def read(self, count: int) -> list[Reply]:
-        slots: Reply = [[0, self._site.bound - 1, [b"n", 1, b"i"]], [self._site.bound, 16383, [b"n", 2, b"i"]]]
-        replies = [slots if isinstance(reply, ReplyError) else reply for reply in self._inner.read(count)]
-        return self._site.change(self._port, replies)
+        return self._site.change(self._port, self._inner.read(count))
 
 
 def owned(port: int) -> list[str]:
@@ -74,7 +78,8 @@ def test_what_is_there_is_found_with_one_packet_to_each_node(site: Site) -> None
     assert [len(result.traces) for result in results] == [2, 2, 2]
     site.sent.clear()
     assert site.verify(*results) == [True, True, True]
-    assert sorted(site.sent) == [(1, [b"CLUSTER", *[b"GET"] * 3]), (2, [b"CLUSTER", *[b"GET"] * 3])]
+    packet = [b"CLUSTER", b"CLUSTER", b"GET", b"GET", b"GET"]
+    assert sorted(site.sent) == [(1, packet), (2, packet)]
 
 
 def test_the_last_record_that_was_written_vouches_for_all_before_it(site: Site) -> None:
@@ -146,10 +151,38 @@ def test_a_slot_that_moved_is_seen_though_the_record_that_vouches_stayed(site: S
     assert site.verify(result) == [False]
 
 
+def test_a_master_that_was_a_replica_meanwhile_is_seen_though_the_connection_lived_on(site: Site) -> None:
+    """It has lost a commit that it acknowledged, and another worker has put back the last part of it."""
+    result = site.commit(1)
+    first, *_, last = owned(1)
+    assert first != last
+    site.lose(1, first)
+    assert site.verify(result) == [True], "the record that is looked for is there"
+    site.epochs[1] = 3
+    assert site.verify(result) == [False]
+    again = site.commit(1)
+    assert again.hosts == 1
+    assert site.verify(result, again) == [False, True], "from the new connection on it is one term"
+
+
+def test_a_slot_that_moved_away_and_back_is_seen(site: Site) -> None:
+    kept, moved = site.commit(1, owned(2)), site.commit(1, owned(1))
+    site.epochs = {1: 4, 2: 3}
+    assert site.verify(moved) == [False]
+    assert site.verify(kept) == [False], "of a node that a slot has come to nothing is known"
+
+
+@pytest.mark.parametrize("info", [b"", b"cluster_state:ok", None, ReplyError("LOADING")])
+def test_a_node_that_names_no_epoch_is_in_doubt(site: Site, info: Reply) -> None:
+    result = site.commit(1)
+    site.change = lambda port, replies: [replies[0], info, *replies[2:]]
+    assert site.verify(result) == [False]
+
+
 @pytest.mark.parametrize("reply", [None, b"", b"spoiled", ReplyError("MOVED 1 n:2"), ReplyError("CLUSTERDOWN no")])
 def test_a_record_that_cannot_be_read_is_not_there(site: Site, reply: Reply) -> None:
     result = site.commit(1)
-    site.change = lambda port, replies: [replies[0], *[reply] * (len(replies) - 1)]
+    site.change = lambda port, replies: [*replies[:2], *[reply] * (len(replies) - 2)]
     assert site.verify(result) == [False]
 
 

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from fastfold.health import HealthServer
-from fastfold.metrics import LABELS, METRICS, TOP, Collector, Meter, Tally, total
+from fastfold.metrics import ALERT_BUCKETS_S, LABELS, METRICS, RULES, TOP, Collector, Meter, Tally, total
 
 
 def shown(tally: Tally) -> dict[str, float]:
@@ -58,6 +58,37 @@ def test_labels_and_histograms_are_shown() -> None:
     assert found["fastfold_stage_seconds_bucket{0.025}{fold}"] == 2
     assert found["fastfold_stage_seconds_bucket{+Inf}{fold}"] == 3
     assert found["fastfold_stage_seconds_sum{fold}"] == 1000.0205
+
+
+def test_the_oldest_message_of_a_pod_is_that_of_one_worker_not_the_sum() -> None:
+    tally, one, two = Tally(), Meter(), Meter()
+    one.set("oldest_waiting_seconds", 40)
+    two.set("oldest_waiting_seconds", 300)
+    tally.update(1, one.snapshot())
+    tally.update(2, two.snapshot())
+    assert shown(tally)["fastfold_oldest_waiting_seconds"] == 300
+    tally.end(2)
+    assert shown(tally)["fastfold_oldest_waiting_seconds"] == 40
+    one.set("oldest_waiting_seconds", 0)
+    tally.update(1, one.snapshot())
+    assert shown(tally)["fastfold_oldest_waiting_seconds"] == 0
+
+
+def test_alerts_are_shown_by_rule_with_buckets_around_fifteen_minutes() -> None:
+    assert {300.0, 600.0, 900.0} <= set(ALERT_BUCKETS_S)
+    tally, meter = Tally(), Meter()
+    meter.add("alerts", label="office-shell")
+    meter.observe("alert_stored_seconds", 700, "office-shell")
+    meter.observe("alert_stored_seconds", 5000, "office-shell")
+    for number in range(RULES + 5):
+        meter.add("alerts_delayed", label=f"rule {number}")
+    tally.update(1, meter.snapshot())
+    found = shown(tally)
+    assert found["fastfold_alerts_total{office-shell}"] == 1
+    assert found["fastfold_alert_stored_seconds_bucket{600.0}{office-shell}"] == 0
+    assert found["fastfold_alert_stored_seconds_bucket{900.0}{office-shell}"] == 1
+    assert found["fastfold_alert_stored_seconds_bucket{+Inf}{office-shell}"] == 2
+    assert found["fastfold_alerts_delayed_total{other}"] == 5
 
 
 def test_every_metric_is_shown_from_the_start() -> None:

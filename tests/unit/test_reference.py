@@ -140,8 +140,22 @@ ROWS: list[tuple[int, Record, list[tuple[str, str, Record]]]] = [
             "IntegrityLevel": "High",
         },
         [
-            ("process_start", ID, {"command_line": "a -x", "parent": OTHER_ID, "hash": "MD5=1", "integrity": "High"}),
-            ("child_start", OTHER_ID, {"image": "p.exe", "command_line": "p -y", "target": ID}),
+            (
+                "process_start",
+                ID,
+                {
+                    "command_line": "a -x",
+                    "parent": OTHER_ID,
+                    "hash": "MD5=1",
+                    "integrity": "High",
+                    "other_image": "p.exe",
+                },
+            ),
+            (
+                "child_start",
+                OTHER_ID,
+                {"image": "p.exe", "command_line": "p -y", "target": ID, "other_image": "a.exe"},
+            ),
         ],
     ),
     (5, {}, [("process_end", ID, {})]),
@@ -180,7 +194,11 @@ ROWS: list[tuple[int, Record, list[tuple[str, str, Record]]]] = [
     (12, {"EventType": "DeleteKey", "TargetObject": "HKLM\\a"}, [("registry_delete", ID, {"registry": "HKLM\\a"})]),
     (12, {"EventType": "DeleteValue", "TargetObject": "HKLM\\a"}, [("registry_delete", ID, {"registry": "HKLM\\a"})]),
     (12, {"EventType": "CreateKey", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
-    (13, {"EventType": "SetValue", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
+    (
+        13,
+        {"EventType": "SetValue", "TargetObject": "HKLM\\a", "Details": "DWORD (0x00000001)"},
+        [("registry_set", ID, {"registry": "HKLM\\a", "detail": "DWORD (0x00000001)"})],
+    ),
     (14, {"EventType": "RenameKey", "TargetObject": "HKLM\\a"}, [("registry_set", ID, {"registry": "HKLM\\a"})]),
     (17, {"PipeName": "\\p"}, [("pipe", ID, {"detail": "\\p"})]),
     (18, {"PipeName": "\\p"}, [("pipe", ID, {"detail": "\\p"})]),
@@ -205,23 +223,32 @@ def test_every_row_of_the_table_in_every_shape(
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_thread_and_access_are_events_of_both_sides(shape: Callable[[int, Record], Record]) -> None:
-    thread = shape(8, {"UtcTime": TIME, "SourceProcessGuid": GUID, "TargetProcessGuid": OTHER_GUID, "SourceImage": "s"})
+    images = {"SourceImage": "s.exe", "TargetImage": "t.exe"}
+    thread = shape(8, {"UtcTime": TIME, "SourceProcessGuid": GUID, "TargetProcessGuid": OTHER_GUID, **images})
     access = shape(
         10,
         {
             "UtcTime": TIME,
             "SourceProcessGUID": GUID,
             "TargetProcessGUID": OTHER_GUID,
-            "SourceImage": "s.exe",
-            "TargetImage": "t.exe",
+            "GrantedAccess": "0x1000",
             "User": "me",
+            **images,
         },
     )
     assert [(e.kind, e.process, e.columns) for e in events_of(line(thread) + line(access))] == [
-        ("remote_thread", ID, {"target": OTHER_ID}),
-        ("injected_by", OTHER_ID, {"target": ID}),
-        ("process_access", ID, {"image": "s.exe", "user": "me", "target": OTHER_ID}),
-        ("accessed_by", OTHER_ID, {"image": "t.exe", "user": "me", "target": ID}),
+        ("remote_thread", ID, {"target": OTHER_ID, "other_image": "t.exe"}),
+        ("injected_by", OTHER_ID, {"target": ID, "other_image": "s.exe"}),
+        (
+            "process_access",
+            ID,
+            {"image": "s.exe", "user": "me", "target": OTHER_ID, "other_image": "t.exe", "detail": "0x1000"},
+        ),
+        (
+            "accessed_by",
+            OTHER_ID,
+            {"image": "t.exe", "user": "me", "target": ID, "other_image": "s.exe", "detail": "0x1000"},
+        ),
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -39,6 +40,16 @@ def test_receive_asks_for_no_more_than_wanted_and_hides_what_it_gets() -> None:
     assert request["MaxNumberOfMessages"] == 2
     assert (request["WaitTimeSeconds"], request["VisibilityTimeout"]) == (20, 120)
     assert make(FakeSqs()).receive(50) == []
+
+
+def test_a_message_knows_when_it_was_sent_and_received() -> None:
+    client = FakeSqs("a", "b")
+    client.waiting[0]["Attributes"] = {"SentTimestamp": "1764000000123"}
+    before_ns = time.time_ns()
+    known, unknown = make(client).receive(2)
+    assert client.named("receive")[0]["MessageSystemAttributeNames"] == ["SentTimestamp"]
+    assert (known.sent_ms, unknown.sent_ms) == (1_764_000_000_123, 0)
+    assert before_ns <= known.received_ns == unknown.received_ns <= time.time_ns()
 
 
 def test_requests_are_cut_into_batches_and_failed_entries_come_back() -> None:

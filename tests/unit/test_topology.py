@@ -10,7 +10,8 @@ import pytest
 from fastfold.errors import ConfigError, Unavailable
 from fastfold.resp import Node, RedisAddress
 from fastfold.store import SLOTS, Command, Connection, Reply, ReplyError
-from fastfold.topology import Nodes, parse_slots
+from fastfold.topology import Nodes, parse_epoch, parse_slots
+from masters import cluster_info
 
 A, B, C = Node("a", 1), Node("b", 2), Node("c", 3)
 NOT_A_CLUSTER = ReplyError("ERR This instance has cluster support disabled")
@@ -44,12 +45,19 @@ def test_an_answer_without_sense(reply: Reply) -> None:
         parse_slots(reply, A)
 
 
+@pytest.mark.parametrize("reply", [b"OK", None, [b"x"], b"cluster_my_epoch:", b"\r\nx_cluster_my_epoch:7\r\n"])
+def test_an_answer_without_an_epoch(reply: Reply) -> None:
+    with pytest.raises(Unavailable, match="CLUSTER INFO answered"):
+        parse_epoch(reply, A)
+
+
 class Servers:
     """Nodes that answer as told; those without an answer cannot be reached."""
 
     def __init__(self, **slots: Reply) -> None:
         self.slots = slots
         self.probe: Reply = b"OK"
+        self.info: Reply = cluster_info(7)
         self.asked: list[str] = []
         self.open: list[str] = []
 
@@ -71,6 +79,9 @@ class ScriptedConnection:
             if command == (b"CLUSTER", b"SLOTS"):
                 self._servers.asked.append(self._host)
                 self._replies.append(self._servers.slots[self._host])
+            elif command == (b"CLUSTER", b"INFO"):
+                single = self._servers.slots[self._host] is NOT_A_CLUSTER
+                self._replies.append(NOT_A_CLUSTER if single else self._servers.info)
             else:
                 self._replies.append(self._servers.probe)
 
@@ -185,4 +196,38 @@ def test_a_server_that_refuses_multi_is_found_out_before_anything_is_written(ans
     servers.probe = answer
     with pytest.raises(error):
         nodes(servers, "redis://a:1?cluster=no").connection(A)
+    assert servers.open == []
+
+
+def test_the_epoch_is_that_of_the_moment_when_the_connection_was_opened() -> None:
+    servers = Servers(a=WHOLE)
+    found = nodes(servers, "redis://a:1")
+    found.connection(A)
+    servers.info = cluster_info(8)
+    assert found.epoch(A) == 7
+    found.drop(A)
+    found.connection(A)
+    assert found.epoch(A) == 8
+
+
+def test_a_single_redis_has_no_epoch() -> None:
+    for url in ("redis://a:1", "redis://a:1?cluster=no"):
+        found = nodes(Servers(a=NOT_A_CLUSTER), url)
+        found.connection(A)
+        assert found.epoch(A) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "told"),
+    [
+        (ReplyError("NOPERM no cluster"), ConfigError, "CLUSTER INFO: NOPERM"),
+        (ReplyError("LOADING"), Unavailable, "LOADING"),
+        (b"cluster_state:ok", Unavailable, "CLUSTER INFO answered"),
+    ],
+)
+def test_a_node_that_does_not_tell_its_epoch_is_not_written_to(answer: Any, error: Any, told: str) -> None:
+    servers = Servers(a=WHOLE)
+    servers.info = answer
+    with pytest.raises(error, match=told):
+        nodes(servers, "redis://a:1").connection(A)
     assert servers.open == []

@@ -14,12 +14,12 @@ import pytest
 from aws import notification, wait_until
 from fakes import FakeSqs, client_error
 from fastfold.breaker import Breaker
-from fastfold.errors import Conflict, Late, Missing, Reject, SchemaError, Unavailable
+from fastfold.errors import Conflict, Late, Missing, Reject, SchemaError, Unavailable, Undelivered
 from fastfold.fetch import Fetched
 from fastfold.keeper import Keeper
 from fastfold.metrics import Meter, total
 from fastfold.notification import ObjectRef, parse_body
-from fastfold.pipeline import Pipeline
+from fastfold.pipeline import Folded, Pipeline
 from fastfold.retry import BackoffPolicy
 from fastfold.source import Queue
 from fastfold.store import batch_id
@@ -68,12 +68,12 @@ class Stages:
             return None
         return Fetched(memoryview(b"body").toreadonly(), "etag", "", TIME_MS)
 
-    def fold(self, data: memoryview, name: str) -> FakeDeltas:
+    def fold(self, data: memoryview, name: str) -> Folded:
         assert bytes(data) == b"body"
         self.folding.get(key(name), int)()
-        return FakeDeltas(name)
+        return Folded(FakeDeltas(name))
 
-    def commit(self, deltas: Any, batch: BatchId, deadline: float) -> FakeResult:
+    def commit(self, deltas: Any, batch: BatchId, deadline: float, marks: Any = None) -> FakeResult:
         self.committing.get(key(deltas.name), int)()
         self.committed.append(key(deltas.name))
         self.batches.append(batch)
@@ -376,6 +376,47 @@ def test_a_lost_race_hands_back_without_pausing(make: Make) -> None:
     assert not bench.worker.paused
     bench.finish()
     assert bench.sqs.receipts("delete") == []
+
+
+def test_an_alert_that_no_sink_takes_delays_its_message_and_no_other(make: Make) -> None:
+    bench = make(
+        notification("logs", "a"),
+        *(notification("logs", f"b{number}") for number in range(6)),
+        slots=1,
+        before=lambda stages: stages.committing.update({"a": fail(Undelivered("soc", "connection refused", 217.4))}),
+    )
+    bench.wait("done", 6)
+    bench.finish()
+    assert bench.ended("handed_back") == 1
+    hidden = [entry for request in bench.sqs.named("hide") for entry in request["Entries"]]
+    assert [(entry["ReceiptHandle"], entry["VisibilityTimeout"]) for entry in hidden] == [("r0", 217)]
+
+
+def test_an_alert_that_no_sink_takes_is_no_sign_against_redis(make: Make) -> None:
+    bench = make(
+        notification("logs", "a"),
+        before=lambda stages: stages.committing.update({"a": fail(Undelivered("soc", "connection refused", 5.0))}),
+    )
+    bench.wait("handed_back")
+    assert not bench.worker.paused
+    bench.finish()
+
+
+def test_a_worker_knows_how_old_the_oldest_message_is(make: Make) -> None:
+    bench = make()
+    bench.sqs.waiting = [
+        {
+            "ReceiptHandle": "r0",
+            "Body": notification("logs", "a"),
+            "Attributes": {"SentTimestamp": str(int(time.time() * 1000) - 700_000)},
+        }
+    ]
+    ages: list[float] = []
+    bench.stages.fetching["a"] = lambda: ages.append(bench.worker.oldest_waiting_s)
+    bench.wait("done")
+    assert 700 <= ages[0] < 760
+    wait_until(lambda: bench.worker.oldest_waiting_s == 0, 5, "an empty receive shows that nothing waits")
+    bench.finish()
 
 
 def test_a_message_that_cannot_be_parked_stays(make: Make) -> None:

@@ -3,7 +3,7 @@
 
 @cython.final
 cdef class Rows:
-    """Memory with event rows that was handed over; goes back to its parser when nobody looks at it any more."""
+    """Memory with event rows that was handed over; goes back to its reader when nobody looks at it any more."""
 
     def __dealloc__(self):
         free(self.rows)
@@ -16,20 +16,18 @@ cdef class Rows:
         self.views -= 1
 
 
-@cython.final
-cdef class Parser(Reader):
-    """Parses one file after the other into batches of event rows.
+cdef class EventReader(Reader):
+    """What `Parser` and `EventFolder` share: the rows of a file are kept until its end, and lent.
 
     Notes
     -----
-    The rows of a batch are not copied: the parser takes their memory again for the next file once the batch and all
+    The rows of a batch are not copied: the reader takes their memory again for the next file once the batch and all
     arrays made of its rows are gone, and else takes new memory.
     """
 
-    def begin(self):
-        """Forget the file before and start with the next."""
+    cdef void _begin(self):
         cdef Rows lent = self.lent
-        self._begin()
+        Reader._begin(self)
         self.lent = None
         if lent is not None and lent.views == 0:
             self.parse.rows = lent.rows
@@ -49,6 +47,30 @@ cdef class Parser(Reader):
         p.row_count = p.row_room = 0
         return numpy.frombuffer(rows, dtype=EVENT_DTYPE)
 
+    cdef int _finish_parse(self) except -1:
+        cdef Parse* p = &self.parse
+        with nogil:
+            p.fault.status = self._end()
+        self._raise_fault()
+        return 0
+
+    cdef object _texts(self):
+        """The texts met so far."""
+        cdef Strings* s = &self.parse.strings
+        offsets = PyBytes_FromStringAndSize(<const char*> s.offsets, (s.count + 1) * sizeof(uint32_t))
+        text = PyBytes_FromStringAndSize(<const char*> s.text.data, s.text.size)
+        return Texts(text, numpy.frombuffer(offsets, dtype="<u4"))
+
+    cdef object _batch(self, strings):
+        """The rows and identities, with their texts."""
+        cdef Parse* p = &self.parse
+        return Batch(self._hand_over(p), strings, _halves(&p.hosts), _halves(&p.processes), self._counts())
+
+
+@cython.final
+cdef class Parser(EventReader):
+    """Parses one file after the other into batches of event rows."""
+
     def finish(self):
         """End the file.
 
@@ -61,15 +83,58 @@ cdef class Parser(Reader):
         Reject
             The last line is malformed.
         """
+        self._finish_parse()
+        return self._batch(self._texts())
+
+
+@cython.final
+cdef class EventFolder(EventReader):
+    """Folds one file after the other into deltas, and keeps its events.
+
+    Parameters
+    ----------
+    plan : EventPlan
+    window_bytes : int
+
+    Notes
+    -----
+    A file is parsed once.  Both results are those of `Folder` and of `Parser`, which it is the sum of; but
+    ``odd_text`` of the counts is that of all columns, in both.
+    """
+
+    def __cinit__(self, EventPlan plan not None, *args, **kwargs):
+        if not _init_fold(&self.fold, &plan.c) or not _init_view(&self.view, &plan.c):
+            raise MemoryError("fastfold core")
+
+    def __dealloc__(self):
+        _free_fold(&self.fold)
+        _free_view(&self.view)
+
+    def finish(self):
+        """End the file and take its deltas and its events.
+
+        Returns
+        -------
+        tuple of (Deltas, Batch)
+
+        Raises
+        ------
+        Reject
+            The last line is malformed.
+        """
         cdef Parse* p = &self.parse
+        cdef bint done
+        self._finish_parse()
+        # The fold adds texts that it has cut: those are not the batch's.
+        strings = self._texts()
+        _clear_fold(&self.fold)
         with nogil:
-            p.fault.status = self._end()
-        self._raise_fault()
-        events = self._hand_over(p)
-        offsets = PyBytes_FromStringAndSize(<const char*> p.strings.offsets, (p.strings.count + 1) * sizeof(uint32_t))
-        text = PyBytes_FromStringAndSize(<const char*> p.strings.text.data, p.strings.text.size)
-        strings = Texts(text, numpy.frombuffer(offsets, dtype="<u4"))
-        return Batch(events, strings, _halves(&p.hosts), _halves(&p.processes), self._counts())
+            done = _fold_rows(&self.fold, p)
+        if not done:
+            raise MemoryError("fastfold core")
+        deltas = _take_deltas(self, &self.fold, &self.view)
+        deltas.counts = self._counts()
+        return deltas, self._batch(strings)
 
 
 cdef object _halves(const Pairs* pairs):
@@ -174,6 +239,8 @@ class Batch:
         Tenant and host, in order of first appearance.
     processes : list of (str, str, str)
         Tenant, host and process id, in order of first appearance.
+    process_codes, host_codes : numpy.ndarray of uint32
+        Code of the process id of each process, of the host id of each host.
     counts : FoldCounts
 
     Notes
@@ -214,6 +281,14 @@ class Batch:
                 (*hosts[number - 1], process) for number, process in zip(numbers, self.strings._decode(processes))
             ]
         return self._processes
+
+    @property
+    def process_codes(self):
+        return self._process_pairs[:, 1]
+
+    @property
+    def host_codes(self):
+        return self._host_pairs[:, 1]
 
     def __len__(self):
         return len(self.events)
@@ -267,7 +342,7 @@ class Batch:
         codes = {
             "tenant": host_pairs[:, 0],
             "host": host_pairs[:, 1],
-            "process": self._process_pairs[:, 1][events["process"]],
+            "process": self.process_codes[events["process"]],
         }
         codes |= {name: events[name] for name in COLUMNS}
         # Signed, because not every library takes unsigned codes.

@@ -231,14 +231,13 @@ cdef bint _fold_row(Fold* f, Strings* s, const EventRow* row) noexcept nogil:
 
 
 cdef bint _fold_rows(Fold* f, Parse* p) noexcept nogil:
-    """Fold the rows that were parsed, and make room for the next."""
+    """Fold the rows that were parsed."""
     cdef size_t i
     if not _add_states(f, p.processes.count):
         return False
     for i in range(p.row_count):
         if not _fold_row(f, &p.strings, &p.rows[i]):
             return False
-    p.row_count = 0
     return True
 
 

@@ -2,6 +2,65 @@
 # payloads.
 
 
+cdef bint _encode_all(
+    const Parse* p, const Fold* fold, View* v, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends
+) noexcept nogil:
+    cdef uint64_t process, host
+    cdef uint32_t codes[3]
+    cdef Py_ssize_t i
+    cdef int part
+    for i in range(count):
+        process = p.processes.keys[numbers[i] + 1]
+        host = p.hosts.keys[process >> 32]
+        codes[0] = <uint32_t> (host >> 32)
+        codes[1] = <uint32_t> host
+        codes[2] = <uint32_t> process
+        for part in range(3):
+            v.identity[part] = _text_at(&p.strings, codes[part])
+            v.identity_length[part] = _text_length(&p.strings, codes[part])
+        _view_state(fold, &p.strings, numbers[i], v)
+        _bound_sets(fold.plan, v)
+        if not _encode_view(fold.plan, v, out):
+            return False
+        ends[i] = out.size
+    return True
+
+
+cdef int _encode_deltas(Deltas deltas, list order, const Parse* p, const Fold* fold, View* view) except -1:
+    """Write the payloads of all processes, in order, one behind the other."""
+    cdef Py_ssize_t count = len(order)
+    cdef uint32_t* numbers = <uint32_t*> calloc(count + 1, sizeof(uint32_t))
+    cdef size_t* ends = <size_t*> calloc(count + 1, sizeof(size_t))
+    cdef Py_ssize_t i
+    cdef bint done
+    try:
+        if numbers == NULL or ends == NULL:
+            raise MemoryError("fastfold core")
+        for i in range(count):
+            numbers[i] = order[i]
+        with nogil:
+            done = _encode_all(p, fold, view, numbers, count, &deltas.payloads, ends)
+        if not done:
+            raise MemoryError("fastfold core")
+        deltas.ends = [ends[i] for i in range(count)]
+    finally:
+        free(numbers)
+        free(ends)
+    return 0
+
+
+cdef Deltas _take_deltas(Reader reader, const Fold* fold, View* view):
+    """What was folded, in order of identity."""
+    cdef Deltas deltas = Deltas.__new__(Deltas)
+    deltas.counts = FoldCounts()
+    identities = reader._identities()
+    order = sorted(range(len(identities)), key=identities.__getitem__)
+    deltas.identities = [identities[number] for number in order]
+    deltas.ends = []
+    _encode_deltas(deltas, order, &reader.parse, fold, view)
+    return deltas
+
+
 @cython.final
 cdef class Folder(Reader):
     """Folds one file after the other into deltas."""
@@ -21,8 +80,10 @@ cdef class Folder(Reader):
 
     cdef Status _take_lines(self, const uint8_t* text, size_t size) noexcept nogil:
         cdef Status status = _parse_lines(&self.parse, text, <uint32_t> size)
-        if status == OK and not _fold_rows(&self.fold, &self.parse):
-            return NO_MEMORY
+        if status == OK:
+            if not _fold_rows(&self.fold, &self.parse):
+                return NO_MEMORY
+            self.parse.row_count = 0
         return status
 
     def go_on(self):
@@ -78,59 +139,7 @@ cdef class Folder(Reader):
         -------
         Deltas
         """
-        cdef Deltas deltas = Deltas.__new__(Deltas)
-        deltas.counts = FoldCounts()
-        identities = self._identities()
-        order = sorted(range(len(identities)), key=identities.__getitem__)
-        deltas.identities = [identities[number] for number in order]
-        deltas.ends = []
-        self._encode(deltas, order)
-        return deltas
-
-    cdef int _encode(self, Deltas deltas, list order) except -1:
-        """Write the payloads of all processes, in order, one behind the other."""
-        cdef Py_ssize_t count = len(order)
-        cdef uint32_t* numbers = <uint32_t*> calloc(count + 1, sizeof(uint32_t))
-        cdef size_t* ends = <size_t*> calloc(count + 1, sizeof(size_t))
-        cdef Py_ssize_t i
-        cdef bint done
-        try:
-            if numbers == NULL or ends == NULL:
-                raise MemoryError("fastfold core")
-            for i in range(count):
-                numbers[i] = order[i]
-            with nogil:
-                done = self._encode_all(numbers, count, &deltas.payloads, ends)
-            if not done:
-                raise MemoryError("fastfold core")
-            deltas.ends = [ends[i] for i in range(count)]
-        finally:
-            free(numbers)
-            free(ends)
-        return 0
-
-    cdef bint _encode_all(self, const uint32_t* numbers, Py_ssize_t count, Bytes* out, size_t* ends) noexcept nogil:
-        cdef Parse* p = &self.parse
-        cdef View* v = &self.view
-        cdef uint64_t process, host
-        cdef uint32_t codes[3]
-        cdef Py_ssize_t i
-        cdef int part
-        for i in range(count):
-            process = p.processes.keys[numbers[i] + 1]
-            host = p.hosts.keys[process >> 32]
-            codes[0] = <uint32_t> (host >> 32)
-            codes[1] = <uint32_t> host
-            codes[2] = <uint32_t> process
-            for part in range(3):
-                v.identity[part] = _text_at(&p.strings, codes[part])
-                v.identity_length[part] = _text_length(&p.strings, codes[part])
-            _view_state(&self.fold, &p.strings, numbers[i], v)
-            _bound_sets(&self.plan.c, v)
-            if not _encode_view(&self.plan.c, v, out):
-                return False
-            ends[i] = out.size
-        return True
+        return _take_deltas(self, &self.fold, &self.view)
 
 
 @cython.final

@@ -23,7 +23,7 @@ cdef enum:
 
     SHAPE_SETS = 128
     SHAPE_WAYS = 8
-    SHAPE_TOKENS = 4096     # of the longest record that is remembered as a shape
+    SHAPE_MARKS = 4096      # of the longest record that is remembered as a shape
     SHAPE_SIGHTS = 1024
     SHAPES_FREE = 64        # that are learned before they must have paid
 

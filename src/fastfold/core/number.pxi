@@ -9,8 +9,15 @@ cdef bint _is_space(uint8_t byte) noexcept nogil:
     return byte == c' ' or byte == c'\t' or byte == c'\r' or byte == c'\n'
 
 
-cdef bint _ends_scalar(uint8_t byte) noexcept nogil:
-    return _is_space(byte) or byte in (c',', c'}', c']', c':', c'{', c'[')
+cdef bint _is_punctuation(uint8_t byte) noexcept nogil:
+    return byte in (c',', c'}', c']', c':', c'{', c'[')
+
+
+cdef uint32_t _skip_space(const uint8_t* text, uint32_t at) noexcept nogil:
+    """Place of the first byte from `at` on that is no white space within a line."""
+    while text[at] == c' ' or text[at] == c'\t' or text[at] == c'\r':
+        at += 1
+    return at
 
 
 cdef Status _check_scalar(const uint8_t* text, uint32_t at, uint32_t* end) noexcept nogil:
@@ -45,7 +52,7 @@ cdef Status _check_scalar(const uint8_t* text, uint32_t at, uint32_t* end) noexc
             while _is_digit(text[i]):
                 i += 1
         end[0] = i
-        return OK if _ends_scalar(text[i]) else JSON_NUMBER
+        return OK if _is_space(text[i]) or _is_punctuation(text[i]) else JSON_NUMBER
     if first == c't' and text[i + 1] == c'r' and text[i + 2] == c'u' and text[i + 3] == c'e':
         i += 4
     elif first == c'n' and text[i + 1] == c'u' and text[i + 2] == c'l' and text[i + 3] == c'l':
@@ -55,7 +62,7 @@ cdef Status _check_scalar(const uint8_t* text, uint32_t at, uint32_t* end) noexc
     else:
         return JSON_LITERAL if first == c't' or first == c'n' or first == c'f' else JSON_VALUE
     end[0] = i
-    return OK if _ends_scalar(text[i]) else JSON_LITERAL
+    return OK if _is_space(text[i]) or _is_punctuation(text[i]) else JSON_LITERAL
 
 
 cdef bint _parse_whole(const uint8_t* text, uint32_t length, uint32_t* at, uint64_t* value) noexcept nogil:

@@ -409,8 +409,22 @@ cdef class Plan:
         form.first_absent, form.absent_count = builder.literal_range(self.schema.unknown_ids)
 
 
+cdef class EventPlan(Plan):
+    """A plan that reads every column of a schema, whatever the definition folds, for `EventFolder`.
+
+    Parameters
+    ----------
+    schema : Schema
+    definition : FoldDefinition
+    limits : Limits
+    """
+
+    def _columns_read(self):
+        return self.schema.columns()
+
+
 @cython.final
-cdef class ParsePlan(Plan):
+cdef class ParsePlan(EventPlan):
     """A plan that reads every column of a schema and folds nothing, for `Parser`.
 
     Parameters
@@ -421,6 +435,3 @@ cdef class ParsePlan(Plan):
 
     def __init__(self, schema, limits):
         super().__init__(schema, FoldDefinition("nothing", 1, "", ()), limits)
-
-    def _columns_read(self):
-        return self.schema.columns()

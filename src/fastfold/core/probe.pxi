@@ -1,4 +1,4 @@
-# Probe: what the tests of hostile keys ask of the tables.  Nothing else uses it.
+# Probe: what tests of hostile keys ask of the tables, and a benchmark of a search.  Nothing else uses it.
 #
 # Cost is counted in steps: places of a table that are looked at to find what is in it.
 
@@ -58,3 +58,14 @@ def _longest_key_search(Plan plan not None):
             run = run + 1 if entries[slot & node.mask].used else 0
             longest = max(longest, run)
     return longest + 1
+
+
+def _patterns_found(Matching matching not None):
+    """Code and pattern of what the last search found, ascending, as one number: code << 32 | pattern."""
+    cdef size_t i
+    cdef uint32_t code
+    found = []
+    for code in range(1, matching.text_count):
+        for i in range(matching.hit_ends[code - 1], matching.hit_ends[code]):
+            found.append(<uint64_t> code << 32 | matching.hits[i])
+    return sorted(found)

@@ -15,7 +15,7 @@ _simd_name = ""
 
 
 def use_simd(name=None):
-    """Choose the instruction set of the token scanner for readers made from now on.
+    """Choose the instruction set of the scanner for readers made from now on.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def use_simd(name=None):
 
 
 def simd():
-    """Name of the instruction set that the token scanner uses."""
+    """Name of the instruction set that the scanner uses."""
     return _simd_name
 
 
@@ -100,9 +100,9 @@ cdef class Reader:
         self._begin()
 
     def __dealloc__(self):
-        free(self.parse.scanned.tokens)
+        free(self.parse.scanned.marks)
         free(self.parse.scanned.lines)
-        free(self.parse.embedded_scanned.tokens)
+        free(self.parse.embedded_scanned.marks)
         free(self.parse.embedded_scanned.lines)
         free(self.parse.embedded.data)
         free(self.parse.slots)
@@ -241,19 +241,20 @@ cdef class Reader:
         cdef size_t some
         cdef Status status
         while size:
-            some = ff_whole_lines(data, min(size, <size_t> WINDOW_BYTES))
-            if some == 0:
+            # Where its last line ends is found by the scan: to search for it here would be to wait for memory.
+            status = self._take_lines(data, min(size, <size_t> WINDOW_BYTES))
+            if status == OK and p.taken == 0:
                 some = _line_length(data, size)
                 if some > p.plan.record_bytes + 1:
                     p.fault.offset = 0
                     p.fault.limit = p.plan.record_bytes
                     return RECORD_TOO_LONG
-            status = self._take_lines(data, some)
+                status = self._take_lines(data, some)
             if status != OK:
                 return status
-            p.offset += some
-            data += some
-            size -= some
+            p.offset += p.taken
+            data += p.taken
+            size -= p.taken
         return OK
 
     cdef int _raise_fault(self) except -1:
@@ -297,7 +298,7 @@ cdef class Reader:
             memmove(p.window, p.window + 3, p.filled)
 
     cdef Status _take_lines(self, const uint8_t* text, size_t size) noexcept nogil:
-        """Parse whole lines; `Folder` folds them too."""
+        """Parse the whole lines of a text; `Folder` folds them too."""
         return _parse_lines(&self.parse, text, <uint32_t> size)
 
     cdef Status _end(self) noexcept nogil:

@@ -1,6 +1,6 @@
-/* Token scanner for AVX2 with carry-less multiplication: two halves of 32 bytes a block. */
+/* Scanner for AVX2: two halves of 32 bytes a block. */
 
-#define FF_AVX2 __attribute__((target("avx2,pclmul,bmi")))
+#define FF_AVX2 __attribute__((target("avx2,bmi,popcnt")))
 
 FF_AVX2 static inline uint64_t ff_join_avx2(__m256i low, __m256i high)
 {
@@ -13,27 +13,18 @@ FF_AVX2 static inline uint64_t ff_equal_avx2(__m256i low, __m256i high, char byt
     return ff_join_avx2(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted));
 }
 
-FF_AVX2 static inline __m256i ff_ops_avx2(__m256i half)
-{
-    /* The low nibble says which of : { , } a byte could be; bit 5 is all that tells [ from { and ] from }.
-     * The control characters that pass for one are faults wherever they are met outside strings. */
-    const __m256i ops = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0,
-                                         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0);
-    return _mm256_cmpeq_epi8(_mm256_shuffle_epi8(ops, half), _mm256_or_si256(half, _mm256_set1_epi8(0x20)));
-}
-
 FF_AVX2 static inline __m256i ff_control_avx2(__m256i half)
 {
     __m256i top = _mm256_set1_epi8(0x1F);
     return _mm256_cmpeq_epi8(_mm256_max_epu8(half, top), top);
 }
 
-FF_AVX2 static inline __m256i ff_not_escapable_avx2(__m256i half)
+FF_AVX2 static inline __m256i ff_no_escape_avx2(__m256i half)
 {
-    /* A byte is escapable when the table of its low nibble has the bit that its high nibble stands for:
-     * 2x " / -> 1,  5x \ -> 2,  6x b f n -> 4,  7x r t u -> 8.  Bytes from 0x80 on give 0. */
-    const __m256i by_low = _mm256_setr_epi8(0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1,
-                                            0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1);
+    /* A byte makes an escape when the table of its low nibble has the bit that its high nibble stands for:
+     * 2x " / -> 1,  5x \ -> 2,  6x b f n -> 4,  7x r t -> 8.  Bytes from 0x80 on give 0. */
+    const __m256i by_low = _mm256_setr_epi8(0, 0, 13, 0, 8, 0, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1,
+                                            0, 0, 13, 0, 8, 0, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1);
     const __m256i by_high = _mm256_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0,
                                              0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0);
     __m256i nibble = _mm256_set1_epi8(0x0F);
@@ -48,17 +39,8 @@ FF_AVX2 static inline void ff_masks_avx2(const uint8_t *block, ff_masks *m)
     __m256i high = _mm256_loadu_si256((const __m256i *)(block + 32));
     m->quote = ff_equal_avx2(low, high, '"');
     m->backslash = ff_equal_avx2(low, high, '\\');
-    m->space = ff_equal_avx2(low, high, ' ');
     m->control = ff_join_avx2(ff_control_avx2(low), ff_control_avx2(high));
-    m->op = ff_join_avx2(ff_ops_avx2(low), ff_ops_avx2(high));
-    m->escapable = ~ff_join_avx2(ff_not_escapable_avx2(low), ff_not_escapable_avx2(high));
-    m->u = ff_equal_avx2(low, high, 'u');
-}
-
-FF_AVX2 static inline uint64_t ff_prefix_xor_avx2(uint64_t mask)
-{
-    __m128i product = _mm_clmulepi64_si128(_mm_set_epi64x(0, (int64_t)mask), _mm_set1_epi8((char)0xFF), 0);
-    return (uint64_t)_mm_cvtsi128_si64(product);
+    m->escape = ~ff_join_avx2(ff_no_escape_avx2(low), ff_no_escape_avx2(high));
 }
 
 FF_AVX2 static inline uint32_t *ff_emit_avx2(uint32_t *out, uint32_t base, uint64_t mask)
@@ -79,6 +61,5 @@ FF_AVX2 static inline uint32_t *ff_emit_avx2(uint32_t *out, uint32_t base, uint6
 #define FF_NAME ff_scan_avx2
 #define FF_TARGET FF_AVX2
 #define FF_MASKS ff_masks_avx2
-#define FF_PREFIX_XOR ff_prefix_xor_avx2
 #define FF_EMIT ff_emit_avx2
 #include "scan_body.h"

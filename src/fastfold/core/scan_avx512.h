@@ -1,31 +1,18 @@
-/* Token scanner for AVX-512 with VBMI2: one register a block, masks straight from comparisons. */
+/* Scanner for AVX-512 with VBMI: one register a block, masks straight from comparisons. */
 
-#define FF_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi2,pclmul,bmi,popcnt")))
+#define FF_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512vbmi2,bmi,lzcnt,popcnt")))
 
 FF_AVX512 static inline void ff_masks_avx512(const uint8_t *block, ff_masks *m)
 {
-    /* The same tables of nibbles as in scan_avx2.h. */
-    const __m512i ops = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0));
-    const __m512i by_low = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1));
-    const __m512i by_high = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0));
+    /* The top bit where a byte makes an escape, by its low seven bits: the eighth must not be set. */
+    static const uint8_t escapes[128] = {['"'] = 0x80, ['\\'] = 0x80, ['/'] = 0x80, ['b'] = 0x80,
+                                         ['f'] = 0x80, ['n'] = 0x80,  ['r'] = 0x80, ['t'] = 0x80};
     __m512i bytes = _mm512_loadu_si512(block);
-    __m512i folded = _mm512_or_si512(bytes, _mm512_set1_epi8(0x20));
-    __m512i nibble = _mm512_set1_epi8(0x0F);
-    __m512i low = _mm512_shuffle_epi8(by_low, _mm512_and_si512(bytes, nibble));
-    __m512i high = _mm512_shuffle_epi8(by_high, _mm512_and_si512(_mm512_srli_epi16(bytes, 4), nibble));
+    __m512i found = _mm512_permutex2var_epi8(_mm512_loadu_si512(escapes), bytes, _mm512_loadu_si512(escapes + 64));
     m->quote = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('"'));
     m->backslash = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('\\'));
-    m->space = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(' '));
     m->control = _mm512_cmplt_epu8_mask(bytes, _mm512_set1_epi8(0x20));
-    m->op = _mm512_cmpeq_epi8_mask(_mm512_shuffle_epi8(ops, bytes), folded);
-    m->escapable = _mm512_test_epi8_mask(low, high);
-    m->u = _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8('u'));
-}
-
-FF_AVX512 static inline uint64_t ff_prefix_xor_avx512(uint64_t mask)
-{
-    __m128i product = _mm_clmulepi64_si128(_mm_set_epi64x(0, (int64_t)mask), _mm_set1_epi8((char)0xFF), 0);
-    return (uint64_t)_mm_cvtsi128_si64(product);
+    m->escape = _mm512_movepi8_mask(_mm512_andnot_si512(bytes, found));
 }
 
 FF_AVX512 static inline uint32_t *ff_emit_avx512(uint32_t *out, uint32_t base, uint64_t mask)
@@ -39,7 +26,7 @@ FF_AVX512 static inline uint32_t *ff_emit_avx512(uint32_t *out, uint32_t base, u
     __m512i start = _mm512_set1_epi32((int)base);
     /* Sixteen positions without asking; what is written too much is overwritten by the next block. */
     _mm512_storeu_si512(out, _mm512_add_epi32(start, _mm512_cvtepu8_epi32(_mm512_castsi512_si128(packed))));
-    if (count > 16) {
+    if (FF_RARE(count > 16)) {
         _mm512_storeu_si512(out + 16, _mm512_add_epi32(start, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(packed, 1))));
         if (count > 32) {
             _mm512_storeu_si512(out + 32, _mm512_add_epi32(start, _mm512_cvtepu8_epi32(_mm512_extracti32x4_epi32(packed, 2))));
@@ -52,6 +39,5 @@ FF_AVX512 static inline uint32_t *ff_emit_avx512(uint32_t *out, uint32_t base, u
 #define FF_NAME ff_scan_avx512
 #define FF_TARGET FF_AVX512
 #define FF_MASKS ff_masks_avx512
-#define FF_PREFIX_XOR ff_prefix_xor_avx512
 #define FF_EMIT ff_emit_avx512
 #include "scan_body.h"

@@ -1,4 +1,4 @@
-/* Token scanner for aarch64, where NEON always is: four registers of 16 bytes a block. */
+/* Scanner for aarch64, where NEON always is: four registers of 16 bytes a block. */
 
 #include <arm_neon.h>
 
@@ -24,25 +24,20 @@ static inline uint64_t ff_equal_neon(uint8x16x4_t bytes, uint8_t byte)
 static inline void ff_masks_neon(const uint8_t *block, ff_masks *m)
 {
     /* The same tables of nibbles as in scan_avx2.h. */
-    const uint8x16_t ops = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ':', '{', ',', '}', 0, 0};
-    const uint8x16_t by_low = {0, 0, 13, 0, 8, 8, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1};
+    const uint8x16_t by_low = {0, 0, 13, 0, 8, 0, 4, 0, 0, 0, 0, 0, 2, 0, 4, 1};
     const uint8x16_t by_high = {0, 0, 1, 0, 0, 2, 4, 8, 0, 0, 0, 0, 0, 0, 0, 0};
-    uint8x16x4_t bytes, control, op, escapable;
+    uint8x16x4_t bytes, control, escape;
     for (int i = 0; i < 4; i++) {
         uint8x16_t part = vld1q_u8(block + 16 * i);
         uint8x16_t low = vandq_u8(part, vdupq_n_u8(0x0F));
         bytes.val[i] = part;
         control.val[i] = vcltq_u8(part, vdupq_n_u8(0x20));
-        op.val[i] = vceqq_u8(vqtbl1q_u8(ops, low), vorrq_u8(part, vdupq_n_u8(0x20)));
-        escapable.val[i] = vtstq_u8(vqtbl1q_u8(by_low, low), vqtbl1q_u8(by_high, vshrq_n_u8(part, 4)));
+        escape.val[i] = vtstq_u8(vqtbl1q_u8(by_low, low), vqtbl1q_u8(by_high, vshrq_n_u8(part, 4)));
     }
     m->quote = ff_equal_neon(bytes, '"');
     m->backslash = ff_equal_neon(bytes, '\\');
-    m->space = ff_equal_neon(bytes, ' ');
     m->control = ff_join_neon(control);
-    m->op = ff_join_neon(op);
-    m->escapable = ff_join_neon(escapable);
-    m->u = ff_equal_neon(bytes, 'u');
+    m->escape = ff_join_neon(escape);
 }
 
 static inline uint32_t *ff_emit_neon(uint32_t *out, uint32_t base, uint64_t mask)
@@ -62,6 +57,5 @@ static inline uint32_t *ff_emit_neon(uint32_t *out, uint32_t base, uint64_t mask
 #define FF_NAME ff_scan_neon
 #define FF_TARGET
 #define FF_MASKS ff_masks_neon
-#define FF_PREFIX_XOR ff_prefix_xor_scalar
 #define FF_EMIT ff_emit_neon
 #include "scan_body.h"

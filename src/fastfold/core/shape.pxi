@@ -1,7 +1,7 @@
 # Shape: records laid out like one before are taken without being walked (shape.h says how they are compared).
 #
 # A record that was walked leaves its shape behind: what lies between its values, and which of them belong to
-# which slot.  Shapes are found by their number of tokens, SHAPE_WAYS to a set, the one met last first.  They
+# which slot.  Shapes are found by their number of marks, SHAPE_WAYS to a set, the one met last first.  They
 # stay from file to file.  Learning costs a few times what a walk does, so a shape is learned when it is seen a
 # second time, and beyond SHAPES_FREE learning must have paid: a file whose records all differ is walked.
 
@@ -26,54 +26,60 @@ cdef void _free_shapes(Shapes* s) noexcept nogil:
     free(s.texts.data)
 
 
-cdef Shape** _shape_set(const Shapes* s, uint32_t token_count, int node) noexcept nogil:
-    return s.ways + SHAPE_WAYS * ((token_count + 7 * <uint32_t> node) & (SHAPE_SETS - 1))
+cdef Shape** _shape_set(const Shapes* s, uint32_t mark_count, int node) noexcept nogil:
+    return s.ways + SHAPE_WAYS * ((mark_count + 7 * <uint32_t> node) & (SHAPE_SETS - 1))
 
 
 # --- taking ---
 
-cdef bint _take_scalars(const uint8_t* text, const uint32_t* tokens, Shape* shape) noexcept nogil:
+cdef bint _take_scalars(const uint8_t* text, const uint32_t* marks, Shape* shape) noexcept nogil:
     """Check the bare values; false when one is none."""
     cdef ShapeScalar* scalar
     cdef uint32_t i, at
-    cdef uint32_t end = 0
+    cdef uint32_t checked = 0
+    cdef int64_t end
     for i in range(shape.scalar_count):
         scalar = &shape.scalars[i]
-        at = tokens[scalar.token]
-        if scalar.known and ff_same_text(text + at, scalar.last, scalar.known):
-            continue
-        if _check_scalar(text, at, &end) != OK:
+        at = marks[scalar.mark] + scalar.skip
+        end = <int64_t> marks[scalar.end_mark] - scalar.end_skip
+        # The parts before and behind it are where they should be, but they may overlap.
+        if end <= at:
             return False
-        scalar.length = end - at
+        scalar.length = <uint32_t> (end - at)
+        if scalar.length == scalar.known and ff_same_text(text + at, scalar.last, scalar.known):
+            continue
+        if _check_scalar(text, at, &checked) != OK or checked != end:
+            return False
         scalar.known = 0
-        if scalar.length < sizeof(scalar.last):
-            memcpy(scalar.last, text + at, scalar.length + 1)
-            scalar.known = <uint8_t> (scalar.length + 1)
+        if scalar.length <= sizeof(scalar.last):
+            memcpy(scalar.last, text + at, scalar.length)
+            scalar.known = <uint8_t> scalar.length
     return True
 
 
-cdef void _note_shape(Parse* p, const uint8_t* text, const uint32_t* tokens, const Shape* shape) noexcept nogil:
+cdef void _note_shape(Parse* p, const uint8_t* text, const uint32_t* marks, const Shape* shape) noexcept nogil:
     """Note the wanted values of a record that has this shape."""
     cdef const ShapeScalar* scalar
     cdef const ShapeText* wanted
-    cdef uint32_t i, at, end
+    cdef uint32_t i, at
     cdef const uint8_t* bracket
     for i in range(shape.scalar_count):
         scalar = &shape.scalars[i]
         if scalar.slot != NOWHERE:
-            at = tokens[scalar.token]
+            at = marks[scalar.mark] + scalar.skip
             bracket = text + at - scalar.behind_bracket if scalar.behind_bracket else NULL
             _note(&p.slots[scalar.slot], p.epoch, text + at, 0 if text[at] == c'n' else scalar.length, bracket)
     for i in range(shape.text_count):
         wanted = &shape.texts[i]
-        at = tokens[wanted.token]
-        end = _string_end(text, tokens[wanted.token + 1])
+        at = marks[wanted.mark]
         bracket = text + at - wanted.behind_bracket if wanted.behind_bracket else NULL
-        _note(&p.slots[wanted.slot], p.epoch, text + at + 1, end - at - 1, bracket)
+        _note(&p.slots[wanted.slot], p.epoch, text + at + 1, marks[wanted.mark + 1] - at - 1, bracket)
 
 
-cdef bint _take_shape(Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t count, int node) noexcept nogil:
-    """Take a record of `count` tokens if its shape is known."""
+cdef bint _take_shape(
+    Parse* p, const uint8_t* text, uint32_t start, const uint32_t* marks, uint32_t count, int node
+) noexcept nogil:
+    """Take the record that starts at `start`, with `count` marks before its line feed, if its shape is known."""
     cdef Shape** ways = _shape_set(&p.shapes, count, node)
     cdef Shape* shape
     cdef int i
@@ -81,12 +87,12 @@ cdef bint _take_shape(Parse* p, const uint8_t* text, const uint32_t* tokens, uin
         shape = ways[i]
         if shape == NULL:
             return False
-        if shape.token_count != count or shape.node != node:
+        if shape.mark_count != count or shape.node != node or shape.lead != marks[0] - start:
             continue
-        if p.shapes.fits(text, tokens, shape.parts, shape.part_bytes, shape.part_count):
-            if not _take_scalars(text, tokens, shape):
+        if p.shapes.fits(text, marks, shape.parts, shape.part_bytes, shape.part_count):
+            if not _take_scalars(text, marks, shape):
                 return False
-            _note_shape(p, text, tokens, shape)
+            _note_shape(p, text, marks, shape)
             p.shapes.met += 1
             ways[i] = ways[0]
             ways[0] = shape
@@ -96,19 +102,23 @@ cdef bint _take_shape(Parse* p, const uint8_t* text, const uint32_t* tokens, uin
 
 # --- learning ---
 
-cdef bint _add_parts(Shapes* s, const uint8_t* text, uint32_t from_token, uint32_t start, uint32_t end) noexcept nogil:
-    """Cut text[start, end), which begins at a token, into parts."""
+cdef bint _add_parts(
+    Shapes* s, const uint8_t* text, const uint32_t* marks, uint32_t mark, uint32_t start, uint32_t end
+) noexcept nogil:
+    """Cut text[start, end) into parts, which are found from a mark in it or at its end."""
     cdef ff_part* part
     cdef uint32_t at = start
+    cdef int64_t skip
     while at < end:
-        # Compared where another record has that token, perhaps its last: no farther than can be read there.
-        if at - start > FF_SCAN_PADDING - FF_PART_BYTES or not _reserve(&s.parts, sizeof(ff_part)):
+        skip = <int64_t> at - marks[mark]
+        # Compared where another record has that mark, perhaps its last: no farther than can be read there.
+        if not -FF_SCAN_PADDING <= skip <= FF_SCAN_PADDING - FF_PART_BYTES:
             return False
-        if not _reserve(&s.part_bytes, FF_PART_BYTES):
+        if not _reserve(&s.parts, sizeof(ff_part)) or not _reserve(&s.part_bytes, FF_PART_BYTES):
             return False
         part = <ff_part*> (s.parts.data + s.parts.size)
-        part.token = <uint16_t> from_token
-        part.skip = <uint16_t> (at - start)
+        part.mark = <uint16_t> mark
+        part.skip = <int16_t> skip
         part.length = <uint16_t> min(end - at, <uint32_t> FF_PART_BYTES)
         memcpy(s.part_bytes.data + s.part_bytes.size, text + at, part.length)
         memset(s.part_bytes.data + s.part_bytes.size + part.length, 0, FF_PART_BYTES - part.length)
@@ -118,70 +128,97 @@ cdef bint _add_parts(Shapes* s, const uint8_t* text, uint32_t from_token, uint32
     return True
 
 
-cdef int _slot_written(const Parse* p, uint32_t token, uint32_t first_slot, uint32_t end_slot) noexcept nogil:
-    """The slot whose value starts at this token, or NOWHERE."""
+cdef int _slot_written(const Parse* p, uint32_t at, uint32_t first_slot, uint32_t end_slot) noexcept nogil:
+    """The slot whose value starts at this place, or NOWHERE."""
     cdef uint32_t slot
     for slot in range(first_slot, end_slot):
-        if p.slots[slot].writer_epoch == p.epoch and p.slots[slot].writer == token:
+        if p.slots[slot].writer_epoch == p.epoch and p.slots[slot].writer == at:
             return slot
     return NOWHERE
 
 
-cdef bint _add_value(Parse* p, const uint8_t* text, uint32_t at, uint32_t token, int slot) noexcept nogil:
-    """Note a value that a record of the shape has."""
+cdef bint _behind_bracket(
+    const Parse* p, const uint8_t* text, uint32_t at, int slot, uint16_t* distance
+) noexcept nogil:
+    """How far behind the bracket of its array a value starts; 0 when the array is not wanted."""
+    cdef size_t found = 0
+    if slot != NOWHERE and p.slots[slot].bracket != NULL:
+        found = text + at - p.slots[slot].bracket
+    distance[0] = <uint16_t> found
+    return found <= 0xFFFF
+
+
+cdef bint _add_text(Parse* p, const uint8_t* text, uint32_t at, uint32_t mark, int slot) noexcept nogil:
+    """Note a string that a record of the shape has, if it is wanted."""
+    cdef Shapes* s = &p.shapes
+    cdef ShapeText* wanted
+    if slot == NOWHERE:
+        return True
+    if not _reserve(&s.texts, sizeof(ShapeText)):
+        return False
+    wanted = <ShapeText*> (s.texts.data + s.texts.size)
+    wanted.mark = <uint16_t> mark
+    wanted.slot = <int16_t> slot
+    s.texts.size += sizeof(ShapeText)
+    return _behind_bracket(p, text, at, slot, &wanted.behind_bracket)
+
+
+cdef ShapeScalar* _add_scalar(Parse* p, const uint8_t* text, uint32_t at, int slot) noexcept nogil:
+    """Note a bare value that a record of the shape has; where it ends is for the caller to say."""
     cdef Shapes* s = &p.shapes
     cdef ShapeScalar* scalar
-    cdef ShapeText* wanted
-    cdef size_t behind_bracket = 0
-    if slot != NOWHERE and p.slots[slot].bracket != NULL:
-        behind_bracket = text + at - p.slots[slot].bracket
-        if behind_bracket > 0xFFFF:
-            return False
-    if text[at] != c'"':
-        if not _reserve(&s.scalars, sizeof(ShapeScalar)):
-            return False
-        scalar = <ShapeScalar*> (s.scalars.data + s.scalars.size)
-        memset(scalar, 0, sizeof(ShapeScalar))
-        scalar.token = <uint16_t> token
-        scalar.slot = <int16_t> slot
-        scalar.behind_bracket = <uint16_t> behind_bracket
-        s.scalars.size += sizeof(ShapeScalar)
-    elif slot != NOWHERE:
-        if not _reserve(&s.texts, sizeof(ShapeText)):
-            return False
-        wanted = <ShapeText*> (s.texts.data + s.texts.size)
-        wanted.token = <uint16_t> token
-        wanted.slot = <int16_t> slot
-        wanted.behind_bracket = <uint16_t> behind_bracket
-        s.texts.size += sizeof(ShapeText)
-    return True
+    if not _reserve(&s.scalars, sizeof(ShapeScalar)):
+        return NULL
+    scalar = <ShapeScalar*> (s.scalars.data + s.scalars.size)
+    memset(scalar, 0, sizeof(ShapeScalar))
+    scalar.slot = <int16_t> slot
+    s.scalars.size += sizeof(ShapeScalar)
+    return scalar if _behind_bracket(p, text, at, slot, &scalar.behind_bracket) else NULL
 
 
 cdef bint _describe(
-    Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t count, uint32_t first_slot, uint32_t end_slot
+    Parse* p, const uint8_t* text, uint32_t start, const uint32_t* marks, uint32_t count,
+    uint32_t first_slot, uint32_t end_slot
 ) noexcept nogil:
     """Put the shape of a record together that was just walked."""
     cdef Shapes* s = &p.shapes
-    cdef uint32_t token = 0
-    cdef uint32_t from_token = 0
-    cdef uint8_t byte
+    cdef ShapeScalar* scalar
+    cdef uint32_t at = start
+    cdef uint32_t mark = 0          # the next
+    cdef uint32_t part = start      # where the parts in work start, and the mark they are found from
+    cdef uint32_t from_mark = 0
+    cdef uint32_t end
     s.parts.size = s.part_bytes.size = s.scalars.size = s.texts.size = 0
-    while token < count:
-        byte = text[tokens[token]]
-        if byte == c'"' and text[tokens[token + 1]] == c':':
-            token += 2
-            continue
-        if byte in (c'{', c'}', c'[', c']', c',', c':'):
-            token += 1
-            continue
-        # A value: the quote that opens a string belongs to what is before it.
-        if not _add_parts(s, text, from_token, tokens[from_token], tokens[token] + (byte == c'"')):
-            return False
-        if not _add_value(p, text, tokens[token], token, _slot_written(p, token, first_slot, end_slot)):
-            return False
-        token += 1
-        from_token = token
-    return _add_parts(s, text, from_token, tokens[from_token], tokens[count - 1] + 1)
+    while at < marks[count]:
+        while marks[mark] < at:
+            mark += 1
+        if text[at] == c'"':
+            end = marks[mark + 1]
+            if text[_skip_space(text, end + 1)] != c':':
+                # The quotes of a value belong to what is around it.
+                if not _add_parts(s, text, marks, from_mark, part, at + 1):
+                    return False
+                if not _add_text(p, text, at, mark, _slot_written(p, at, first_slot, end_slot)):
+                    return False
+                part = end
+                from_mark = mark + 1
+            at = end + 1
+        elif _is_space(text[at]) or _is_punctuation(text[at]):
+            at += 1
+        else:
+            # Two bare values with no mark between them: where the first ends could not be told.
+            if at < marks[from_mark] or not _add_parts(s, text, marks, from_mark, part, at):
+                return False
+            scalar = _add_scalar(p, text, at, _slot_written(p, at, first_slot, end_slot))
+            if scalar == NULL or _check_scalar(text, at, &end) != OK:
+                return False
+            scalar.mark = <uint16_t> from_mark
+            scalar.skip = <uint16_t> (at - marks[from_mark])
+            scalar.end_mark = <uint16_t> mark
+            scalar.end_skip = <uint16_t> (marks[mark] - end)
+            part = at = end
+            from_mark = mark
+    return _add_parts(s, text, marks, from_mark, part, at + 1)
 
 
 cdef Shape* _new_shape(const Shapes* s) noexcept nogil:
@@ -207,12 +244,13 @@ cdef Shape* _new_shape(const Shapes* s) noexcept nogil:
     return shape
 
 
-cdef bint _is_seen_again(Shapes* s, const uint8_t* text, const uint32_t* tokens, uint32_t count) noexcept nogil:
-    """Whether a record with these first bytes of tokens was seen before, as far as is remembered."""
+cdef bint _is_seen_again(Shapes* s, const uint8_t* text, const uint32_t* marks, uint32_t count) noexcept nogil:
+    """Whether a record with these bytes behind its marks was seen before, as far as is remembered."""
     cdef uint32_t signature = 1
     cdef uint32_t i
-    for i in range(count):
-        signature = 31 * signature + text[tokens[i]]
+    # What follows every second quote is mostly no part of a value.
+    for i in range(1, count, 2):
+        signature = 31 * signature + text[marks[i] + 1]
     i = (signature ^ signature >> 16) & (SHAPE_SIGHTS - 1)
     if s.sighted[i] == signature:
         return True
@@ -221,7 +259,7 @@ cdef bint _is_seen_again(Shapes* s, const uint8_t* text, const uint32_t* tokens,
 
 
 cdef void _learn_shape(
-    Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t count, int node,
+    Parse* p, const uint8_t* text, uint32_t start, const uint32_t* marks, uint32_t count, int node,
     uint32_t first_slot, uint32_t end_slot
 ) noexcept nogil:
     """Remember the shape of an object that was just walked; without memory or room nothing is lost but speed."""
@@ -229,16 +267,17 @@ cdef void _learn_shape(
     cdef Shape** ways = _shape_set(s, count, node)
     cdef Shape* shape
     cdef int i
-    if count > SHAPE_TOKENS or s.learned >= SHAPES_FREE + s.met // 4:
+    if count > SHAPE_MARKS or s.learned >= SHAPES_FREE + s.met // 4:
         return
-    if not _is_seen_again(s, text, tokens, count):
+    if not _is_seen_again(s, text, marks, count):
         return
-    if not _describe(p, text, tokens, count, first_slot, end_slot):
+    if not _describe(p, text, start, marks, count, first_slot, end_slot):
         return
     shape = _new_shape(s)
     if shape == NULL:
         return
-    shape.token_count = count
+    shape.mark_count = count
+    shape.lead = marks[0] - start
     shape.node = node
     s.learned += 1
     free(ways[SHAPE_WAYS - 1])

@@ -1,11 +1,11 @@
-# Walk: the grammar of RFC 8259 over the tokens of one record.
+# Walk: the grammar of RFC 8259 over the text of one record.
 #
-# A record is walked once, token by token; strings were checked by the scanner.  Values under wanted keys are
-# noted in slots; everything else is stepped over.
+# A record is walked once, byte by byte outside strings and from mark to mark over them: what is in strings was
+# checked by the scanner.  Values under wanted keys are noted in slots; everything else is stepped over.
 #
-#   text     ...{"Hostname":"a","ProcessGuid":"{1F...}","Message":"..."}\n{"Host...
-#   tokens      ^^         ^^  ^^            ^^        ^^        ^^     ^ ^
-#   slots       Hostname -> (text, length), ProcessGuid -> (text, length)
+#   text     {"Hostname":"a","ProcessGuid":"{1F...}","Message":"..."}\n
+#   marks     ^        ^ ^ ^ ^           ^ ^       ^ ^       ^ ^   ^  ^
+#   slots    Hostname -> (text, length), ProcessGuid -> (text, length)
 #
 # A slot is present in the record when its epoch is the record's: nothing is cleared between records.
 # The walk is a loop, not a recursion: depth costs ten bytes a level.
@@ -16,12 +16,34 @@ cdef enum:
     MAX_TEXT_TOTAL = 1 << 30       # codes address texts with 32 bits
 
 
-cdef uint32_t _string_end(const uint8_t* text, uint32_t next_token) noexcept nogil:
-    """Place of the quote that closes a string: only white space lies between it and the next token."""
-    cdef uint32_t at = next_token - 1
-    while text[at] != c'"':
-        at -= 1
-    return at
+cdef Status _check_strings(Parse* p, const uint8_t* text, const uint32_t* marks, uint32_t count) noexcept nogil:
+    """Tell the fault in the strings of a line, if there is one; behind `count` marks is its line feed."""
+    cdef uint32_t i, at, escape
+    cdef bint inside = False
+    for i in range(count + 1):
+        at = marks[i]
+        if text[at] == c'"':
+            inside = not inside
+            continue
+        p.fault.offset = at
+        if inside:
+            escape = at
+            while text[escape - 1] == c'\\':
+                escape -= 1
+            if (at - escape) & 1:
+                return JSON_ESCAPE
+            return JSON_UNTERMINATED if text[at] == c'\n' else JSON_CONTROL
+        # A backslash outside strings is for the walk to find.
+        if text[at] < 0x20 and not _is_space(text[at]):
+            return JSON_CONTROL
+    return OK
+
+
+cdef const uint32_t* _mark_from(const uint32_t* mark, uint32_t at) noexcept nogil:
+    """The first mark from here on that does not lie before a place."""
+    while mark[0] < at:
+        mark += 1
+    return mark
 
 
 cdef const KeyEntry* _find_key(const CPlan* plan, int node, const uint8_t* key, uint32_t length) noexcept nogil:
@@ -80,29 +102,27 @@ cdef Status _read_key(
 
 
 cdef Status _note_value(
-    Parse* p, const uint8_t* text, const uint32_t* tokens, uint32_t token, int number
+    Parse* p, const uint8_t* text, uint32_t at, const uint32_t* mark, int number
 ) noexcept nogil:
-    """Note in a slot the value that starts at a token, or that it is absent, before it is walked."""
+    """Note in a slot the value that starts at a place, or that it is absent, before it is walked."""
     cdef Slot* slot = &p.slots[number]
     cdef const uint8_t* bracket = NULL
-    cdef uint32_t at = tokens[token]
     cdef uint32_t end
     cdef uint8_t first = text[at]
     cdef Status status
     if first == c'[':
         # An array counts as its first element, if that is a scalar.
         bracket = text + at
-        token += 1
-        at = tokens[token]
+        at = _skip_space(text, at + 1)
         first = text[at]
     if first == c'{' or first == c'[' or first == c']':
         slot.epoch = 0
         slot.writer_epoch = 0
         return OK
-    slot.writer = token
+    slot.writer = at
     slot.writer_epoch = p.epoch
     if first == c'"':
-        _note(slot, p.epoch, text + at + 1, _string_end(text, tokens[token + 1]) - at - 1, bracket)
+        _note(slot, p.epoch, text + at + 1, _mark_from(mark, at)[1] - at - 1, bracket)
         return OK
     status = _check_scalar(text, at, &end)
     if status != OK:
@@ -113,15 +133,17 @@ cdef Status _note_value(
     return OK
 
 
-cdef Status _walk_record(Parse* p, const uint8_t* text, const uint32_t* tokens, int root) noexcept nogil:
-    """Walk one record from its first token to the line feed behind it.
+cdef Status _walk_record(
+    Parse* p, const uint8_t* text, uint32_t at, const uint32_t* mark, int root
+) noexcept nogil:
+    """Walk one record to the line feed behind it.
 
     text             IN
-    tokens           IN   from the first of the record
+    at               IN   where it starts
+    mark             IN   its first; its strings are sound
     root             IN   node of the keys of the record
     p.fault.offset   OUT  place in the text, when the status is not OK
     """
-    cdef uint32_t token = 0
     cdef const KeyEntry* entry = NULL
     cdef const KeyEntry* last = NULL
     cdef int16_t nodes[MAX_DEPTH + 1]
@@ -134,18 +156,19 @@ cdef Status _walk_record(Parse* p, const uint8_t* text, const uint32_t* tokens, 
     cdef Status status
     while True:
         if in_member:
-            p.fault.offset = tokens[token]
-            if text[tokens[token]] != c'"':
+            p.fault.offset = at
+            if text[at] != c'"':
                 return JSON_KEY
-            end = _string_end(text, tokens[token + 1])
-            status = _read_key(p, text, nodes[depth], tokens[token] + 1, end, &entry)
+            mark = _mark_from(mark, at)
+            status = _read_key(p, text, nodes[depth], at + 1, mark[1], &entry)
             if status != OK:
                 return status
-            token += 1
-            if text[tokens[token]] != c':':
-                p.fault.offset = tokens[token]
+            at = _skip_space(text, mark[1] + 1)
+            mark += 2
+            if text[at] != c':':
+                p.fault.offset = at
                 return JSON_COLON
-            token += 1
+            at = _skip_space(text, at + 1)
             child = NOWHERE
             last = NULL
             if entry != NULL:
@@ -156,7 +179,7 @@ cdef Status _walk_record(Parse* p, const uint8_t* text, const uint32_t* tokens, 
                     else:
                         child = entry.child
                 if entry.slot != NOWHERE:
-                    status = _note_value(p, text, tokens, token, entry.slot)
+                    status = _note_value(p, text, at, mark, entry.slot)
                     if status != OK:
                         return status
         elif depth and nodes[depth] == IN_ARRAY and lasts[depth] != NULL:
@@ -164,13 +187,15 @@ cdef Status _walk_record(Parse* p, const uint8_t* text, const uint32_t* tokens, 
             _forget_below(p, lasts[depth])
             child = lasts[depth].child
 
-        first = text[tokens[token]]
+        first = text[at]
         if first == c'"':
-            token += 1
+            mark = _mark_from(mark, at)
+            at = mark[1] + 1
+            mark += 2
         elif first == c'{' or first == c'[':
             depth += 1
             if depth > p.plan.depth:
-                p.fault.offset = tokens[token]
+                p.fault.offset = at
                 p.fault.limit = p.plan.depth
                 return JSON_DEPTH
             in_member = first == c'{'
@@ -178,36 +203,37 @@ cdef Status _walk_record(Parse* p, const uint8_t* text, const uint32_t* tokens, 
             lasts[depth] = last
             child = NOWHERE
             last = NULL
-            token += 1
-            if text[tokens[token]] != (c'}' if in_member else c']'):
+            at = _skip_space(text, at + 1)
+            if text[at] != (c'}' if in_member else c']'):
                 continue
             depth -= 1
-            token += 1
+            at += 1
         elif first == c'\n':
-            p.fault.offset = tokens[token]
+            p.fault.offset = at
             return JSON_ENDED
         else:
-            status = _check_scalar(text, tokens[token], &end)
+            status = _check_scalar(text, at, &end)
             if status != OK:
-                p.fault.offset = tokens[token]
+                p.fault.offset = at
                 return status
-            token += 1
+            at = end
 
         # A value has ended: a comma, or the ends of what it lies in.
         while True:
-            first = text[tokens[token]]
+            at = _skip_space(text, at)
+            first = text[at]
             if depth == 0:
                 if first == c'\n':
                     return OK
-                p.fault.offset = tokens[token]
+                p.fault.offset = at
                 return JSON_TRAILING
             in_member = nodes[depth] != IN_ARRAY
             if first == c',':
-                token += 1
+                at = _skip_space(text, at + 1)
                 child = NOWHERE
                 break
             if first != (c'}' if in_member else c']'):
-                p.fault.offset = tokens[token]
+                p.fault.offset = at
                 return JSON_ENDED if first == c'\n' else JSON_COMMA
             depth -= 1
-            token += 1
+            at += 1

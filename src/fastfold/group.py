@@ -1,0 +1,132 @@
+"""What a commit works on: the hosts of a batch, and their groups, each of which is one transaction."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from collections.abc import Sequence
+
+from fastfold.detection import detection_key
+from fastfold.detection_commit import ChunkDetection, HostDetection
+from fastfold.errors import Late
+from fastfold.hold import Entry
+from fastfold.ledger import Chunk, cut_chunks
+from fastfold.resp import Node
+from fastfold.store import Command, identity_key, key_slot, prefixed, process_digest
+from fastfold.types import HostDeltas
+
+__all__ = ["Group", "HostWork"]
+
+
+class HostWork:
+    """A host of the batch, while any group of it is open.
+
+    Attributes
+    ----------
+    deltas : HostDeltas
+    key : bytes
+        Of the host record.
+    identity : bytes
+        How the host record begins.
+    slot : int
+        Of all its keys.
+    bits : int
+        Of the cut that counts.
+    open : int
+        Groups that are not done.
+    written, refused : bool
+        Whether any group was.
+    late : Late or None
+    detection : HostDetection or None
+        What rules have found on it; ``None`` without rules.
+    """
+
+    __slots__ = ("bits", "deltas", "detection", "identity", "key", "late", "open", "refused", "slot", "written")
+
+    def __init__(self, deltas: HostDeltas, namespace: bytes, detection: HostDetection | None = None) -> None:
+        self.deltas = deltas
+        self.detection = detection
+        self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
+        self.key = identity_key(self.identity, namespace)
+        self.slot = key_slot(self.key)
+        self.bits = 0
+        self.open = 0
+        self.written = False
+        self.refused = False
+        self.late: Late | None = None
+
+    def cut(self, bits: int | None = None) -> list[Group]:
+        """The groups of the host, by the bits given or the fewest that do; they are open from now on."""
+        chunks = cut_chunks(self.deltas.processes, bits)
+        groups = [Group(self, chunk) for chunk in chunks]
+        self.bits = chunks[0].bits if bits is None else bits
+        self.open += len(groups)
+        return groups
+
+
+class Group:
+    """A chunk of a host on its way: the unit of a transaction.
+
+    Attributes
+    ----------
+    host : HostWork
+    chunk : Chunk
+    keys : list of bytes
+        Of the states; made when they are first asked for.
+    conflicts : int
+        EXECs that answered nil.
+    redirects : int
+        Answers that its keys are on their way to another node.
+    ask : Node or None
+        That node, when it must be asked the next time.
+    ready_at : float
+        When it may be tried again, on the committer's clock.
+    losses : dict of str to int
+        Of the writes that are under way.
+    done : bool
+    detection : ChunkDetection or None
+        What rules have found in it; ``None`` without rules.
+    """
+
+    __slots__ = ("ask", "chunk", "conflicts", "detection", "done", "host", "keys", "losses", "ready_at", "redirects")
+
+    def __init__(self, host: HostWork, chunk: Chunk) -> None:
+        self.host = host
+        self.chunk = chunk
+        self.detection: ChunkDetection | None = None
+        if host.detection is not None:
+            processes = host.deltas.processes
+            self.detection = host.detection.of_chunk([processes[place] for place in chunk.members])
+        self.keys: list[bytes] = []
+        self.conflicts = 0
+        self.redirects = 0
+        self.ask: Node | None = None
+        self.ready_at = 0.0
+        self.losses: dict[str, int] = {}
+        self.done = False
+
+    @property
+    def entry(self) -> Entry:
+        """Where the ledger says that it is applied."""
+        return Entry(self.host.key, self.chunk.bits, self.chunk.chunk_index)
+
+    def reads(self) -> list[Command]:
+        """The commands of round trip 1; as many replies as commands."""
+        if not self.keys:
+            processes = self.host.deltas.processes
+            self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
+        keys = self.watched
+        return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
+
+    @property
+    def watched(self) -> list[bytes]:
+        """The keys of the transaction: host record, states, and the detection record where it takes part."""
+        looks = self.detection is not None and self.detection.looks
+        return [self.host.key, *self.keys, *([detection_key(self.host.key)] if looks else [])]
+
+
+def _state_keys(host_key: bytes, processes: Sequence[str]) -> list[bytes]:
+    """`fastfold.store.process_key` of several processes of a host."""
+    # Nine bytes give twelve characters with none left over, so one call encodes all; the ninth is 0, as are
+    # the bits with which base64 fills up eight.
+    tags = urlsafe_b64encode(b"".join([process_digest(process) + b"\0" for process in processes]))
+    return [host_key + tags[start : start + 11] for start in range(0, len(tags), 12)]

@@ -1,0 +1,70 @@
+"""Rules, and batches of events that were made and not parsed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+
+from fastfold._core import EVENT_DTYPE, Batch, Texts
+from fastfold.rule_types import Condition, Rule, Step
+from fastfold.types import COLUMNS, KINDS, FoldCounts
+
+Event = dict[str, Any]
+
+
+def rule_of(condition: Condition, number: int = 0, **more: Any) -> Rule:
+    """A rule of one step."""
+    given = {
+        "id": f"rule-{number}",
+        "version": f"{number:016x}",
+        "title": "",
+        "description": "",
+        "level": "low",
+        "tags": (),
+        "references": (),
+        "type": "count",
+        "steps": (Step("only", condition),),
+        "within_ns": 0,
+        "scope": "process",
+    }
+    return Rule(**given | more)
+
+
+def batch_of(events: Sequence[Event]) -> Batch:
+    """A batch of events as iteration over one gives them; what is left out has a default."""
+    texts = [""]
+    codes: dict[str, int] = {}
+
+    def code_of(text: str | None) -> int:
+        if text is None:
+            return 0
+        if text not in codes:
+            codes[text] = len(texts)
+            texts.append(text)
+        return codes[text]
+
+    hosts: dict[tuple[str, str], int] = {}
+    processes: dict[tuple[int, str], int] = {}
+    rows = numpy.zeros(len(events), EVENT_DTYPE)
+    for number, event in enumerate(events):
+        host = hosts.setdefault((event.get("tenant", ""), event.get("host", "host-a")), len(hosts))
+        rows[number]["host"] = host
+        rows[number]["process"] = processes.setdefault((host, event.get("process", "1")), len(processes))
+        rows[number]["time"] = event.get("time_ns", 0)
+        rows[number]["kind"] = KINDS.index(event.get("kind", "other"))
+        rows[number]["record"] = number + 1
+        for column in COLUMNS:
+            rows[number][column] = code_of(event.get(column))
+    host_pairs = [(code_of(tenant or None), code_of(host)) for tenant, host in hosts]
+    process_pairs = [(host + 1, code_of(process)) for host, process in processes]
+    encoded = [text.encode() for text in texts]
+    offsets = numpy.cumsum([0, *map(len, encoded)], dtype="<u4")
+    return Batch(
+        rows,
+        Texts(b"".join(encoded), offsets),
+        numpy.array(host_pairs, "<u4").reshape(-1, 2),
+        numpy.array(process_pairs, "<u4").reshape(-1, 2),
+        FoldCounts(events=len(events)),
+    )

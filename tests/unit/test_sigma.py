@@ -1,0 +1,538 @@
+"""Sigma rules and correlations: what becomes of them, and what is refused, by name."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sigma", reason="pySigma is not installed")
+
+from fastfold.errors import RuleError
+from fastfold.rule_read import Outcome
+from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
+from fastfold.rule_types import Test as Compare
+from fastfold.rule_yaml import documents
+from fastfold.sigma import read_sigma
+from fastfold.sigma_fields import ADDRESS, CATEGORIES, INITIATED, PORT
+from fastfold.types import COLUMNS, KINDS
+from rule_judge import matches, meets
+
+HEAD = """\
+title: A rule
+id: 6f1b2c3d-0000-4000-8000-000000000001
+name: a_rule
+status: test
+description: What it finds
+references: ['https://example.org/1']
+author: Somebody
+date: 2026-03-04
+tags: [attack.execution, attack.t1059.001]
+falsepositives: [Administrators]
+level: high
+"""
+
+
+def outcomes(text: str, *, lenient: bool = False) -> list[Outcome]:
+    given = [("s.yml", document) for document in documents("s.yml", text.encode())]
+    return list(read_sigma(given, lenient=lenient))
+
+
+def rule_of(text: str, *, lenient: bool = False) -> Rule:
+    (outcome,) = outcomes(text, lenient=lenient)
+    if isinstance(outcome.rule, RuleError):
+        raise outcome.rule
+    assert isinstance(outcome.rule, Rule)
+    return outcome.rule
+
+
+def detection(text: str, category: str = "process_creation", condition: str = "s") -> str:
+    """A rule with these selections."""
+    body = textwrap.indent(textwrap.dedent(text).strip(), "  ")
+    return (
+        f"{HEAD}logsource:\n  category: {category}\n  product: windows\ndetection:\n{body}\n  condition: {condition}\n"
+    )
+
+
+def found(text: str, category: str = "process_creation", condition: str = "s", *, lenient: bool = False) -> Condition:
+    """The condition of the one step, without the test of the kind that every rule begins with."""
+    whole = rule_of(detection(text, category, condition), lenient=lenient).steps[0].condition
+    assert isinstance(whole, AllOf)
+    assert whole.parts[0] == KindIn(CATEGORIES[category].kinds)
+    return whole.parts[1] if len(whole.parts) == 2 else AllOf(whole.parts[1:])
+
+
+def refusal(text: str, *, lenient: bool = False) -> RuleError:
+    (outcome,) = outcomes(text, lenient=lenient)
+    assert isinstance(outcome.rule, RuleError)
+    return outcome.rule
+
+
+def test_a_detection_rule_counts_one_event_of_a_process() -> None:
+    rule = rule_of(detection("s: {Image: 'C:\\a.exe'}"))
+    assert rule == Rule(
+        id="6f1b2c3d-0000-4000-8000-000000000001",
+        version=rule.version,
+        title="A rule",
+        description="What it finds",
+        level="high",
+        tags=("attack.execution", "attack.t1059.001"),
+        references=("https://example.org/1",),
+        type="count",
+        steps=rule.steps,
+        within_ns=0,
+        scope="process",
+        source="s.yml:1",
+    )
+    (step,) = rule.steps
+    assert step.name == "event"
+    assert step.condition == AllOf((KindIn(frozenset({"process_start"})), Compare("image", "equals", "C:\\a.exe")))
+
+
+def test_an_id_may_be_a_name_and_a_level_may_be_missing() -> None:
+    text = detection("s: {Image: a}").replace("id: 6f1b2c3d-0000-4000-8000-000000000001\n", "")
+    assert rule_of(text).id == "a_rule"
+    assert rule_of(text.replace("level: high\n", "")).level == "medium"
+    assert "neither id nor name" in refusal(text.replace("name: a_rule\n", "")).reason
+
+
+@pytest.mark.parametrize("category", CATEGORIES)
+def test_every_category_has_kinds_and_columns(category: str) -> None:
+    known = CATEGORIES[category]
+    assert known.kinds
+    assert known.kinds <= set(KINDS)
+    assert set(known.fields.values()) <= {*COLUMNS, "process", "host", ADDRESS, PORT, INITIATED}
+
+
+@pytest.mark.parametrize(
+    ("category", "field", "column"),
+    [
+        ("process_creation", "Image", "image"),
+        ("process_creation", "CommandLine", "command_line"),
+        ("process_creation", "ParentImage", "other_image"),
+        ("process_creation", "User", "user"),
+        ("process_creation", "Hashes", "hash"),
+        ("process_creation", "IntegrityLevel", "integrity"),
+        ("file_event", "TargetFilename", "file"),
+        ("file_delete", "TargetFilename", "file"),
+        ("file_rename", "SourceFilename", "detail"),
+        ("registry_set", "TargetObject", "registry"),
+        ("registry_event", "Details", "detail"),
+        ("image_load", "ImageLoaded", "module"),
+        ("dns_query", "QueryName", "domain"),
+        ("create_remote_thread", "SourceImage", "image"),
+        ("create_remote_thread", "TargetImage", "other_image"),
+        ("process_access", "GrantedAccess", "detail"),
+        ("pipe_created", "PipeName", "detail"),
+        ("network_connection", "DestinationHostname", "domain"),
+        ("ps_script", "ScriptBlockText", "detail"),
+    ],
+)
+def test_a_field_is_the_column_of_its_log_source(category: str, field: str, column: str) -> None:
+    assert found(f"s: {{{field}: x}}", category) == Compare(column, "equals", "x")
+
+
+IMAGE = "image"
+
+
+@pytest.mark.parametrize(
+    ("entry", "condition"),
+    [
+        ("Image|endswith: '\\a.exe'", Compare(IMAGE, "endswith", "\\a.exe")),
+        ("Image|startswith: 'C:\\'", Compare(IMAGE, "startswith", "C:\\")),
+        ("Image|contains: 'a'", Compare(IMAGE, "contains", "a")),
+        (r"Image: 'C:\\*\a.exe'", Compare(IMAGE, "re", r"(?s)\AC:\\.*\\a\.exe\z")),
+        ("Image: 'a?b'", Compare(IMAGE, "re", r"(?s)\Aa.b\z")),
+        ("Image|contains: 'a*b'", Compare(IMAGE, "re", r"(?s)\A.*a.*b.*\z")),
+        (r"Image|contains: 'a\*b'", Compare(IMAGE, "contains", "a*b")),
+        ("Image: '*'", Exists(IMAGE)),
+        ("Image|cased: 'Abc*'", Compare(IMAGE, "startswith", "Abc", cased=True)),
+        ("Image: null", Not(Exists(IMAGE))),
+        ("Image: ''", AnyOf((Not(Exists(IMAGE)), Compare(IMAGE, "equals", "")))),
+        ("Image|exists: true", Exists(IMAGE)),
+        ("Image|exists: false", Not(Exists(IMAGE))),
+        ("Image: 5", Compare(IMAGE, "equals", "5")),
+        ("Image: true", Compare(IMAGE, "equals", "true")),
+        ("Image|gt: 5", Compare(IMAGE, "gt", "5")),
+        ("Image|lte: 1.5", Compare(IMAGE, "lte", "1.5")),
+        ("Image|neq: 5", Not(Compare(IMAGE, "equals", "5"))),
+        ("Image|re: '^a[0-9]+$'", Compare(IMAGE, "re", "^a[0-9]+$", cased=True)),
+        ("Image|re|i: '^a$'", Compare(IMAGE, "re", "^a$")),
+        ("Image|re|i|m|s: '^a$'", Compare(IMAGE, "re", "(?ms)^a$")),
+        ("Image|contains: [a, b]", AnyOf((Compare(IMAGE, "contains", "a"), Compare(IMAGE, "contains", "b")))),
+        ("Image|contains|all: [a, b]", AllOf((Compare(IMAGE, "contains", "a"), Compare(IMAGE, "contains", "b")))),
+        (
+            "CommandLine|windash|contains: ' -enc'",
+            AnyOf(tuple(Compare("command_line", "contains", f" {dash}enc") for dash in "-/–—―")),
+        ),
+        ("CommandLine|base64|contains: 'foobar'", Compare("command_line", "contains", "Zm9vYmFy")),
+        (
+            "CommandLine|base64offset|contains: 'foobar'",
+            AnyOf(tuple(Compare("command_line", "contains", text) for text in ("Zm9vYmFy", "Zvb2Jhc", "mb29iYX"))),
+        ),
+        ("CommandLine|wide|base64|contains: 'ab'", Compare("command_line", "contains", "YQBiAA==")),
+    ],
+)
+def test_a_modifier_is_honoured(entry: str, condition: Condition) -> None:
+    assert found(f"s: {{{entry}}}") == condition
+
+
+@pytest.mark.parametrize(
+    ("condition", "passing"),
+    [
+        ("a and b", "ab abc"),
+        ("a or b", "a b ab bc abc"),
+        ("a and not b", "a"),
+        ("not (a or b)", "-"),
+        ("1 of them", "a b ab bc abc"),
+        ("all of them", "abc"),
+        ("1 of a*", "a ab abc"),
+        ("a or b and c", "a ab bc abc"),
+    ],
+)
+def test_conditions_mean_what_they_say(condition: str, passing: str) -> None:
+    text = detection("a: {Image: a}\nb: {User: b}\nc: {CommandLine: c}", condition=condition)
+    (step,) = rule_of(text).steps
+    columns = {"a": ("image", "a"), "b": ("user", "b"), "c": ("command_line", "c")}
+    for given in ("-", "a", "b", "ab", "bc", "abc"):
+        event = {"kind": "process_start", **dict(columns[letter] for letter in given if letter != "-")}
+        assert meets(step.condition, event) == (given in passing.split()), given
+        assert not meets(step.condition, {**event, "kind": "pipe"})
+
+
+def test_several_conditions_are_alternatives() -> None:
+    text = detection("a: {Image: a}\nb: {User: b}").replace("condition: s", "condition: [a, b]")
+    (step,) = rule_of(text).steps
+    assert not meets(step.condition, {"kind": "process_start", "image": "b", "user": "a"})
+    assert meets(step.condition, {"kind": "process_start", "image": "A"})
+    assert meets(step.condition, {"kind": "process_start", "user": "B"})
+
+
+def test_a_list_of_mappings_is_any_of_them() -> None:
+    assert found("s:\n- Image: a\n- {User: b, CommandLine: c}") == AnyOf(
+        (
+            Compare("image", "equals", "a"),
+            AllOf((Compare("user", "equals", "b"), Compare("command_line", "equals", "c"))),
+        )
+    )
+
+
+# Parts of `remote`
+
+
+@pytest.mark.parametrize(
+    ("entry", "passing", "failing"),
+    [
+        ("DestinationPort: 443", ["10.0.0.1:443", "[::1]:443"], ["10.0.0.1:8443", "10.0.0.1:4430", "10.0.0.1"]),
+        ("DestinationPort: ['80', 8080]", ["1.1.1.1:80", "1.1.1.1:8080"], ["1.1.1.1:808"]),
+        ("DestinationIp: '10.0.0.1'", ["10.0.0.1:80", "10.0.0.1"], ["10.0.0.11:80", "110.0.0.1:80"]),
+        ("DestinationIp: '::1'", ["[::1]:80", "::1"], ["[::11]:80", "[1::1]:80"]),
+        ("DestinationIp|startswith: '10.'", ["10.0.0.1:80"], ["110.0.0.1:80"]),
+        ("DestinationIp|startswith: 'fe80:'", ["[fe80::1]:80", "FE80::1"], ["[fd80::1]:80"]),
+        ("DestinationIp|endswith: '.1'", ["10.0.0.1:80", "10.0.0.1"], ["10.0.0.11:80", "10.0.0.2:1"]),
+        ("DestinationIp|contains: '.20.'", ["10.20.0.1:80"], ["10.2.0.1:20", "120.0.0.1"]),
+        ("DestinationIp: '10.*.1'", ["10.5.5.1:9"], ["10.5.5.2:1"]),
+        ("DestinationIp|cidr: ['10.0.0.0/8', 'fd00::/8']", ["10.1.1.1:9", "[fd00::1]:9"], ["11.1.1.1:9", "x"]),
+    ],
+)
+def test_parts_of_remote_are_found_in_it(entry: str, passing: list[str], failing: list[str]) -> None:
+    text = detection(f"s: {{Initiated: 'true', {entry}}}", "network_connection")
+    (step,) = rule_of(text).steps
+    event: dict[str, Any] = {"kind": "net_connect"}
+    assert [meets(step.condition, {**event, "remote": remote}) for remote in passing] == [True] * len(passing)
+    assert [meets(step.condition, {**event, "remote": remote}) for remote in failing] == [False] * len(failing)
+    assert not meets(step.condition, {"kind": "net_accept", "remote": passing[0]})
+
+
+def test_the_side_that_opened_a_connection_is_its_kind() -> None:
+    for value, kind in (("'false'", "net_accept"), ("false", "net_accept"), ("'true'", "net_connect")):
+        assert found(f"s: {{Initiated: {value}}}", "network_connection") == KindIn(frozenset({kind}))
+
+
+# What is refused
+
+SELECTIONS = [
+    ("s: {OriginalFileName: a.exe}", "the field OriginalFileName has no column", "OriginalFileName"),
+    ("s: {ParentCommandLine|contains: a}", "the field ParentCommandLine has no column", "ParentCommandLine"),
+    ("s: [a, b]", "a search for a without a field", ""),
+    ("s: {'|contains': a}", "a search for *a* without a field", ""),
+    ("s: {Image|expand: '%admins%'}", "the placeholder %admins% is not known", "Image"),
+    ("s: {Image|fieldref: User}", "a comparison with another field is not honoured", "Image"),
+    ("s: {Image|minute: 5}", "parts of times are not compared", "Image"),
+    ("s: {Image|nothing: 5}", "Unknown modifier", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "reason", "field"), SELECTIONS)
+def test_what_a_selection_cannot_have_is_refused_by_name(text: str, reason: str, field: str) -> None:
+    error = refusal(detection(text))
+    assert reason in error.reason
+    assert (error.file, error.rule, error.field) == ("s.yml", "6f1b2c3d-0000-4000-8000-000000000001", field)
+    assert error.line == (16 if field else 1)
+
+
+@pytest.mark.parametrize("regex", ["(?=a)b", "(a)\\1", "a**", "("])
+def test_an_expression_that_re2_does_not_take_is_refused(regex: str) -> None:
+    """By pySigma, where it uses RE2 itself, or by us."""
+    error = refusal(detection(f"s: {{Image|re: '{regex}'}}"))
+    assert regex in error.reason
+    assert (error.file, error.rule) == ("s.yml", "6f1b2c3d-0000-4000-8000-000000000001")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("s: {DestinationIp: 10.0.0.1}", "the rule must ask for Initiated: 'true' as well"),
+        ("s: {DestinationPort: 80, Initiated: 'false'}", "the rule must ask for Initiated: 'true' as well"),
+        ("s: {SourceIp: 10.0.0.1}", "the field SourceIp has no column"),
+        ("s: {Initiated: 'true', DestinationPort|gt: 1024}", "whole numbers only"),
+        ("s: {Initiated: 'true', DestinationPort: '44*'}", "whole numbers only"),
+        ("s: {Initiated: 'true', DestinationIp: '*:1'}", "may only stand at its end"),
+        ("s: {Initiated: 'true', DestinationIp|re: '^10'}", "is not honoured for a part of a text"),
+        ("s: {Initiated: maybe}", "is true or false"),
+    ],
+)
+def test_what_cannot_be_told_of_a_connection_is_refused(text: str, reason: str) -> None:
+    assert reason in refusal(detection(text, "network_connection")).reason
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("{category: driver_load, product: windows}", "a driver is loaded by no process"),
+        ("{category: webserver}", "the category webserver is not honoured: known are process_creation"),
+        ("{product: windows, service: security}", "the log source product windows, service security is not one of"),
+        ("{product: linux, service: auditd}", "the log source product linux, service auditd"),
+        ("{category: process_creation, service: audit}", "the log source category process_creation, service audit"),
+        ("{category: registry_add}", "no kind tells keys that were created"),
+        ("{}", "can't be empty"),
+        ("process_creation", "valid YAML map"),
+    ],
+)
+def test_a_log_source_without_events_of_ours_is_refused(source: str, reason: str) -> None:
+    text = f"{HEAD}logsource: {source}\ndetection:\n  s: {{Image: a}}\n  condition: s\n"
+    error = refusal(text)
+    assert reason in error.reason
+    assert error.line in (1, 12)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("condition: s", "condition: s and t"),
+        ("condition: s", "condition: s | count() > 5"),
+        ("condition: s", "condition: 1 of t*"),
+        ("condition: s", "condition: s and"),
+        ("condition: s", "condition: {a: b}"),
+        ("condition: s", "timeframe: 5"),
+        ("s: {Image: a}", "s: {}"),
+        ("s: {Image: a}", "s: {Image: {a: b}}"),
+        ("level: high", "level: severe"),
+        ("tags: [", "tags: [[x], "),
+        ("id: 6f1b2c3d", "id: x6f1b2c3d"),
+        ("title: A rule", "title: [a]"),
+        ("title: A rule\n", ""),
+        ("logsource:", "logsauce:"),
+        ("detection:", "detection: 5\nother:"),
+    ],
+)
+def test_what_pysigma_does_not_take_is_refused_with_its_place(old: str, new: str) -> None:
+    text = detection("s: {Image: a}")
+    assert old in text
+    error = refusal(text.replace(old, new, 1))
+    assert (error.file, error.line) == ("s.yml", 1)
+    assert error.reason
+    assert "\n" not in error.reason
+
+
+def test_filters_and_collections_by_action_are_refused() -> None:
+    assert "filters are not read" in refusal("title: f\nname: f\nfilter: {rules: [a], condition: s}\n").reason
+    assert "collections by action" in refusal("action: global\ntitle: f\n").reason
+
+
+# Fields without a column, taken as absent
+
+
+def test_a_field_without_a_column_may_count_as_absent() -> None:
+    text = "s:\n- Image|endswith: a\n- OriginalFileName: a.exe"
+    assert "OriginalFileName" in refusal(detection(text)).reason
+    assert found(text, lenient=True) == Compare("image", "endswith", "a")
+    (outcome,) = outcomes(detection(text), lenient=True)
+    assert outcome.absent == ("OriginalFileName",)
+
+
+@pytest.mark.parametrize(
+    ("text", "condition", "reason"),
+    [
+        ("s: {OriginalFileName: a}", "s", "nothing is left without OriginalFileName"),
+        ("s: {Image: a, Company: b}", "s", "nothing is left without Company"),
+        ("s: {Image: a}\nf: {Company: b}", "s and not f", "Company has no column, and is looked at under not"),
+        ("s: {Image: a}\nf: [{Company: b}, {User: c}]", "s and not f", "Company has no column, and is looked at under"),
+    ],
+)
+def test_absent_fields_never_make_a_rule_match_more(text: str, condition: str, reason: str) -> None:
+    assert reason in refusal(detection(text, condition=condition), lenient=True).reason
+
+
+# Correlations
+
+TWO = """\
+title: First
+name: first
+logsource: {category: process_creation}
+detection:
+  s: {Image|endswith: '\\a.exe'}
+  condition: s
+---
+title: Second
+name: second
+logsource: {category: file_event}
+detection:
+  s: {TargetFilename|endswith: .zip}
+  condition: s
+---
+"""
+
+
+def correlation(body: str, before: str = TWO) -> list[Outcome]:
+    lines = textwrap.indent(textwrap.dedent(body).strip(), "  ")
+    return outcomes(f"{before}title: Both\nname: both\nlevel: critical\ncorrelation:\n{lines}\n")
+
+
+def correlated(body: str, before: str = TWO) -> Rule:
+    rule = correlation(body, before)[-1].rule
+    if isinstance(rule, RuleError):
+        raise rule
+    assert isinstance(rule, Rule)
+    return rule
+
+
+def test_temporal_ordered_is_a_sequence() -> None:
+    rule = correlated("type: temporal_ordered\nrules: [first, second]\ngroup-by: [Computer, User]\ntimespan: 5m")
+    assert (rule.type, rule.scope, rule.group, rule.within_ns) == ("sequence", "host", ("user",), 300 * 10**9)
+    assert (rule.level, rule.suppress_ns) == ("critical", 300 * 10**9)
+    assert [step.name for step in rule.steps] == ["first", "second"]
+    events = [
+        {"time": 0, "host": "h", "process": "p", "kind": "process_start", "image": "C:\\a.exe", "user": "u"},
+        {"time": 300, "host": "h", "process": "q", "kind": "file_write", "file": "x.ZIP", "user": "u"},
+    ]
+    assert matches(rule, events)
+    assert not matches(rule, [events[0], {**events[1], "user": "v"}])
+    assert not matches(rule, [events[0], {**events[1], "time": 301}])
+    assert not matches(rule, [events[0], {**events[1], "time": -1}])
+    any_order = correlated("type: temporal\nrules: [first, second]\ngroup-by: [Computer, User]\ntimespan: 5m")
+    assert any_order.type == "all"
+    assert matches(any_order, [events[0], {**events[1], "time": -1}])
+
+
+def test_event_count_is_a_count() -> None:
+    rule = correlated(
+        "type: event_count\nrules: [first, second]\ngroup-by: [ProcessGuid]\ntimespan: 1h\ncondition: {gt: 3}"
+    )
+    assert (rule.type, rule.scope, rule.group, rule.least) == ("count", "process", (), 4)
+    assert len(rule.steps) == 1
+    assert meets(rule.steps[0].condition, {"kind": "process_start", "image": "\\a.exe"})
+    assert meets(rule.steps[0].condition, {"kind": "file_write", "file": "a.zip"})
+
+
+def test_value_count_is_a_count_of_distinct_texts() -> None:
+    rule = correlated(
+        "type: value_count\nrules: second\ngroup-by: host\ntimespan: 10s\ncondition: {gte: 3, field: TargetFilename}"
+    )
+    assert (rule.type, rule.scope, rule.column, rule.least) == ("distinct", "host", "file", 3)
+
+
+@pytest.mark.parametrize(("generate", "own"), [("", []), ("\ngenerate: false", []), ("\ngenerate: true", ["first"])])
+def test_rules_of_a_correlation_raise_nothing_of_their_own(generate: str, own: list[str]) -> None:
+    found = correlation(
+        f"type: event_count\nrules: [first]\ngroup-by: [host]\ntimespan: 1m\ncondition: {{gte: 2}}{generate}"
+    )
+    raised = [one.rule.id for one in found if isinstance(one.rule, Rule)]
+    assert raised == [*own, "second", "both"]
+
+
+def test_an_alias_may_say_what_a_field_is_called_in_each_rule() -> None:
+    body = """
+    type: temporal
+    rules: [first, remote]
+    group-by: [host, program]
+    timespan: 1m
+    aliases:
+      program: {first: Image, remote: SourceImage}
+    """
+    thread = """\
+title: Remote
+name: remote
+logsource: {category: create_remote_thread}
+detection:
+  s: {TargetImage|endswith: lsass.exe}
+  condition: s
+---
+"""
+    assert correlated(body, TWO + thread).group == ("image",)
+    assert "the alias program does not say what it is of remote" in str(
+        correlation(body.replace(", remote: SourceImage", ""), TWO + thread)[-1].rule
+    )
+    assert "program is not one column in all rules, but image, other_image" in str(
+        correlation(body.replace("SourceImage", "TargetImage"), TWO + thread)[-1].rule
+    )
+
+
+def test_a_condition_may_name_the_rules() -> None:
+    body = "type: temporal\ngroup-by: [host]\ntimespan: 1m\ncondition: first and second"
+    assert [step.name for step in correlated(body).steps] == ["first", "second"]
+    for condition in ("first or second", "first and not second"):
+        assert "or and not" in str(correlation(body.replace("first and second", condition))[-1].rule)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("type: event_count", "type: value_sum", "the correlation value_sum is not honoured"),
+        ("type: event_count", "type: value_avg", "the correlation value_avg is not honoured"),
+        ("type: event_count", "type: value_percentile", "the correlation value_percentile is not honoured"),
+        ("type: event_count", "type: value_median", "the correlation value_median is not honoured"),
+        ("type: event_count", "type: something", "no valid Sigma correlation type"),
+        ("type: event_count", "type: value_count", "values of host are not counted: it is no column"),
+        ("[first]", "[]", "refers to no rules"),
+        ("[first]", "[first, nowhere]", "refers to nowhere, which is not among the rules"),
+        ("[first]", "[first, first]", "refers to one rule twice"),
+        ("[first]", "[other]", "refers to other, a correlation itself"),
+        ("[first]", "[broken]", "refers to broken, which is refused: the field Company has no column"),
+        ("group-by: [host]", "group-by: [User]", "is over several hosts: group-by must name the host"),
+        ("group-by: [host]\n", "", "is over several hosts"),
+        ("group-by: [host]", "group-by: [host, LogonId]", "LogonId of first has no column of its own"),
+        ("{gte: 2, field: host}", "{lt: 2}", "the condition lt is not honoured"),
+        ("{gte: 2, field: host}", "{eq: 2}", "the condition eq is not honoured"),
+        ("{gte: 2, field: host}", "{gte: 65}", "65 is not within 1 to 64"),
+        ("{gte: 2, field: host}", "{gte: 1.5}", "1.5 is no whole number"),
+        ("timespan: 1m", "timespan: 1x", "Timespan '1x' is invalid"),
+        ("timespan: 1m", "timespan: 2y", "timespan 2y is too long"),
+        ("timespan: 1m\n", "", "without timespan"),
+    ],
+)
+def test_what_a_correlation_cannot_have_is_refused_by_name(old: str, new: str, reason: str) -> None:
+    before = (
+        TWO
+        + "title: Broken\nname: broken\nlogsource: {category: process_creation}\n"
+        + "detection:\n  s: {Company: a}\n  condition: s\n---\n"
+        + "title: Other\nname: other\ncorrelation:\n  type: event_count\n  rules: [second]\n  group-by: [host]\n"
+        + "  timespan: 1m\n  condition: {gte: 2}\n---\n"
+    )
+    body = "type: event_count\nrules: [first]\ngroup-by: [host]\ntimespan: 1m\ncondition: {gte: 2, field: host}"
+    assert isinstance(correlation(body, before)[-1].rule, Rule)
+    assert old in body
+    error = correlation(body.replace(old, new, 1), before)[-1].rule
+    assert isinstance(error, RuleError)
+    assert reason in error.reason
+    assert error.rule == "both"
+    assert error.line is not None
+    assert error.line >= 30
+
+
+def test_rules_are_found_by_id_too() -> None:
+    before = detection("s: {Image: a}") + "---\n"
+    rule = "6f1b2c3d-0000-4000-8000-000000000001"
+    body = f"type: event_count\nrules: [{rule}]\ngroup-by: host\ntimespan: 1m\ncondition: {{gte: 2}}"
+    assert correlated(body, before).type == "count"
