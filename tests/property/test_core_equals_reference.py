@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fastfold import reference
