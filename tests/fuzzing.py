@@ -137,7 +137,7 @@ def _narrowed(definition: FoldDefinition) -> FoldDefinition:
 def _name(error: Exception) -> str:
     if isinstance(error, CorruptValue):
         assert error.reason, "a refusal without a reason"
-        return error.reason.partition(" is ")[0].partition(" of ")[0].rstrip("0123456789 ")
+        return error.reason.partition(" is ")[0].partition(" of ")[0].partition(", which ")[0].rstrip("0123456789 ")
     return type(error).__name__
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TypeVar
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fastfold import reference
@@ -230,6 +230,8 @@ def inflate_with(stored: bytes, limits: Limits, sizes: Iterable[int]) -> bytes:
     zeros=st.integers(0, 3),
 )
 def test_stored_files_inflate_the_same(text: bytes, squeeze: str, sizes: list[int], zeros: int) -> None:
+    # Text that begins as a stored file does is taken for one.
+    assume(squeeze != "plain" or not text.startswith((b"\x1f\x8b", b"\x28\xb5\x2f\xfd")))
     stored = SQUEEZERS[squeeze](text) + bytes(zeros if "gzip" in squeeze else 0)
     assert inflate_with(stored, LIMITS, sizes) == reference.inflate(stored)
 
