@@ -166,7 +166,7 @@ class Reader:
             if list(members) != sorted(members) or len({member[1:] for member in members}) != len(members):
                 raise self.fault("members of a set out of order, or twice")
         if isinstance(value, dict) and (not value or 0 in value.values()):
-            raise self.fault("a count of nothing")
+            raise self.fault("a count out of range")
         if isinstance(value, int) and reducer.op != "sum" and value > I64_MAX:
             raise self.fault("number out of range")
         return value

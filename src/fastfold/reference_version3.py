@@ -38,6 +38,7 @@ MARK_3 = b"\x80\x80\x00"
 _SHORT_LENGTHS = 31
 _GROUP_BITS = 3
 _COUNTERS = 1 << 16
+_COUNT_MOST = (1 << 64) - 1
 _LAST_IDS = 4
 _SESSIONS = ((b"\0\0\0\0", 4, 5), (b"\0\x10", 2, 5))
 """Sessions of which a part is known: how they begin, and the bytes that are written; the last is 0."""
@@ -347,9 +348,15 @@ class Reader3(Reader2):
 
     def _numbers(self, reducer: Reducer, head: Head) -> list[int]:
         if reducer.op == "count":
-            return [self.number() + 1 for _ in head.kinds]
+            return [self._count() for _ in head.kinds]
         is_number = reducer.op == "sum" or (reducer.op in ("min", "max") and reducer.column != "time")
         return [self.number()] if is_number else []
+
+    def _count(self) -> int:
+        count = self.number() + 1
+        if count > _COUNT_MOST:
+            raise self.fault("a count out of range")
+        return count
 
     def _all_times(self, heads: list[tuple[Reducer, Head]]) -> dict[int, list[int]]:
         times: dict[int, list[int]] = {}

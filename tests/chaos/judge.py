@@ -59,7 +59,7 @@ def judge(
     keys = {process_key(host_key(who[0], who[1], prefix), who[2]): who for who in expected}
     hosts = {host_key(tenant, host, prefix) for tenant, host, _ in expected}
     for key, who in keys.items():
-        _state(verdict, who, unpack_value(found[key], key) if key in found else None, expected[who])
+        _state(verdict, who, unpack_value(found[key], key, who[:2]) if key in found else None, expected[who])
     verdict.wrong += [f"key {key!r} is nobody's" for key in found.keys() - keys.keys() - hosts][:SHOWN]
     verdict.wrong += [f"the host record {key!r} is missing" for key in hosts - found.keys()][:SHOWN]
     verdict.wrong += _letters(letters, poison)

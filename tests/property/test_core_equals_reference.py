@@ -344,7 +344,7 @@ def test_corners_of_payloads_are_refused_the_same(body: bytes) -> None:
         b"\x09\0\x09\0\0\0\0",  # a reducer twice
         b"\x12\0\x09\0\0\0\0",  # out of order
         b"\x18\0\0",  # no kind was counted
-        b"\x18\1\0\0",  # a count of nothing
+        b"\x18\1\0\0",  # a count out of range
         b"\x18\x80\x80\x80\1\0\1",  # a kind that is not there yet
         b"\x24\6\0a\0\0",  # a form that is not there yet
         b"\x24\0\0\0\0",  # an empty text

@@ -36,7 +36,7 @@ _PHRASES = {
     PAYLOAD_REDUCER: "unknown reducer or op",
     PAYLOAD_ORDER: "reducers out of order",
     PAYLOAD_KIND: "unknown kind, or kinds out of order",
-    PAYLOAD_COUNT: "a count of nothing",
+    PAYLOAD_COUNT: "a count out of range",
     PAYLOAD_TEXT: "a text that is empty, over its limit, no UTF-8 or holds NUL",
     PAYLOAD_SET: "a set that is empty, over its limit, out of order or with a member twice",
     PAYLOAD_NUMBER: "a number out of range, or one where a time belongs",
