@@ -18,11 +18,24 @@ from fastfold.store import host_key, process_key
 from fastfold.types import BatchId
 from fastfold.values import Codec, ValueForm, pack_value
 
-__all__ = ["DEFINITION", "OWN_ID", "START_NS", "Stored", "key_of", "own_dictionary", "state"]
+__all__ = [
+    "DEFINITION",
+    "OWN_ID",
+    "RIGHTS",
+    "START_NS",
+    "Restricted",
+    "Stored",
+    "key_of",
+    "own_dictionary",
+    "servers_of",
+    "state",
+]
 
 DEFINITION = load_definition("process")
 START_NS = 1_709_539_200_000_000_000
 OWN_ID = 77
+RIGHTS = ("on", ">s3cret", "~ff:*", "-@all", "+get", "+scan", "+cluster|slots")
+"""Of a user who looks."""
 
 
 def state(
@@ -87,6 +100,10 @@ class Stored:
         """Run `fastfold inspect`."""
         return self._run("inspect", *args)
 
+    def explain(self, *args: str) -> Result:
+        """Run `fastfold explain`."""
+        return self._run("explain", *args)
+
     def census(self, *args: str) -> Result:
         """Run `fastfold census`."""
         return self._run("census", *args)
@@ -94,3 +111,25 @@ class Stored:
     def _run(self, command: str, *args: str) -> Result:
         # Tables are as wide as COLUMNS says, which pytest-xdist sets.
         return CliRunner().invoke(cli, [command, "--redis-url", self.url, *args], env={"COLUMNS": None})
+
+
+def servers_of(stored: Stored) -> list[Any]:
+    nodes = getattr(stored.client, "get_primaries", None)
+    return [stored.client] if nodes is None else [stored.client.get_redis_connection(node) for node in nodes()]
+
+
+class Restricted:
+    """Runs the commands as a user with few rights."""
+
+    def __init__(self, stored: Stored) -> None:
+        self._servers = servers_of(stored)
+        self._stored = stored
+
+    def may(self, *rights: str) -> Stored:
+        for server in self._servers:
+            server.execute_command("ACL", "SETUSER", "reader", "reset", *rights)
+        return Stored(self._stored.url.replace("://", "://reader:s3cret@"), self._stored.client)
+
+    def close(self) -> None:
+        for server in self._servers:
+            server.execute_command("ACL", "DELUSER", "reader")

@@ -70,6 +70,8 @@ class Backtest:
     apart: bool = False
     _records: dict[tuple[str, str], DetectionRecord] = field(init=False, default_factory=dict)
     _number: int = field(init=False, default=0)
+    files: dict[bytes, str] = field(init=False, default_factory=dict)
+    """By id of the batch, the file that it was."""
 
     def __post_init__(self) -> None:
         how = DetectionLimits()
@@ -94,15 +96,19 @@ class Backtest:
         # In place of the time and identity of an S3 object, those of the order: the same files give the same alerts.
         digest = blake2b(str(path).encode(), digest_size=8, person=b"fastfold.back").digest()
         of_file = BatchId(self._number * _STEP_MS, digest)
+        self.files[digest] = str(path)
         alerts: list[Alert] = []
         marks = 0
         for host in self._matcher.match(batch):
             marks += len(host.marks)
             newest_ns = host.newest_ns if self._now.waiting else None
             brought = DetectionRecord.of_batch(host.tenant, host.host, host.marks, of_file.id, newest_ns)
-            before = self._records.get((host.tenant, host.host), DetectionRecord(host.tenant, host.host))
-            detected = detect(before, brought, self._now, of_file, str(path))
+            detected = detect(self.record(host.tenant, host.host), brought, self._now, of_file, str(path))
             if detected.record is not None:
                 self._records[host.tenant, host.host] = detected.record
             alerts += detected.alerts
         return FileResult(str(path), deltas.counts.records, len(batch), marks, tuple(alerts))
+
+    def record(self, tenant: str, host: str) -> DetectionRecord:
+        """What the rules have found on a host so far."""
+        return self._records.get((tenant, host), DetectionRecord(tenant, host))

@@ -17,7 +17,7 @@ import click
 
 from fastfold import __version__
 from fastfold.backtestcmd import backtest
-from fastfold.cli_see import census, inspect
+from fastfold.cli_see import census, explain, inspect
 from fastfold.clihelp import HelpGroup
 from fastfold.config import SETTINGS, load
 from fastfold.dictionarycmd import dictionary
@@ -115,6 +115,7 @@ def cli() -> None:
     In production (needs the extra worker):
       fastfold worker --queue-url URL --buckets BUCKET --redis-url redis://HOST
       fastfold inspect --redis-url redis://HOST HOSTNAME PROCESS
+      fastfold explain --redis-url redis://HOST RULE HOSTNAME PROCESS
       fastfold census --redis-url redis://HOST
     """
 
@@ -326,6 +327,7 @@ def version() -> Exit:
 
 
 cli.add_command(inspect)
+cli.add_command(explain)
 cli.add_command(census)
 
 

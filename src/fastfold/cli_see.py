@@ -1,4 +1,4 @@
-"""The commands that look into Redis and change nothing: `inspect` and `census`."""
+"""The commands that look into Redis and change nothing: `inspect`, `explain` and `census`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastfold.config import load
 from fastfold.exits import Exit
 from fastfold.options import REDIS_SETTINGS, needs, setting_options
 
-__all__ = ["census", "inspect"]
+__all__ = ["census", "explain", "inspect"]
 
 _FOLD = click.option(
     "--fold", "definition", default="process", show_default=True, help="Fold definition: a name, or a TOML file."
@@ -138,6 +138,49 @@ def _check_view(views: list[str], named: int, scan: bool, whole_host: bool, matc
         raise click.UsageError(f"--{view} goes with HOST and PROCESS, or with --key")
     if named > 2 or (named == 2 and view != "diff"):
         raise click.UsageError("two processes or keys go with --diff, and no more than two")
+
+
+@click.command(cls=HelpCommand)
+@click.argument("rule", metavar="RULE")
+@click.argument("host", metavar="HOST")
+@click.argument("process", required=False, metavar="[PROCESS]")
+@click.option("--tenant", default="", help="Tenant of the host, where the format has one; or write TENANT/HOST.")
+@click.option("--files", multiple=True, metavar="PATH", help="Look into batch files or folders instead; repeatable.")
+@click.option("--schema", default="sysmon", show_default=True, help="Schema of the events: a name, or a TOML file.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_FOLD
+@setting_options((*REDIS_SETTINGS, "rules", "rules_fields"))
+def explain(
+    rule: str,
+    host: str,
+    process: str | None,
+    tenant: str,
+    files: tuple[str, ...],
+    schema: str,
+    as_json: bool,
+    definition: str,
+    **flags: str | None,
+) -> Exit:
+    r"""Explain why a rule has raised an alert of a process or a host, or why not. Only reads.
+
+    RULE is the id of a rule, of those of --rules, or else of those that ship. Shown is which events met each step, what
+    is missing, what lies outside of the span, which fields were empty, what a limit has dropped, and what was raised,
+    when and by which batch. Without PROCESS all that the rule has seen on the host. Needs the extra rules.
+
+    \b
+    Examples:
+      fastfold explain lsass-read-then-dump WORKSTATION5 39e4a257-79fb-5f92-7117-000000000700
+      fastfold explain service-dropped-then-started acme/WORKSTATION5 --json | jq -r .verdict
+      fastfold explain my-rule WORKSTATION5 --rules my-rules/ --files batches/
+    """
+    # Files need no server.
+    settings = load(flags, os.environ, groups=("rules",) if files else ("redis", "rules"))
+    module = needs("fastfold.explain")
+    question = module.Question(
+        rule=rule, tenant=tenant, host=host, process=process, files=files, schema=schema, definition=definition
+    )
+    code: Exit = module.run(settings, question, as_json=as_json, output=sys.stdout.buffer)
+    return code
 
 
 @click.command(cls=HelpCommand)

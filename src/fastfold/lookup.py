@@ -21,7 +21,7 @@ from fastfold.states import State
 from fastfold.store import host_key, process_key
 from fastfold.text import escape
 
-__all__ = ["VIEWS", "Lookup", "Query", "nothing", "say"]
+__all__ = ["VIEWS", "Lookup", "Query", "hosts_named", "nothing", "say", "spellings"]
 
 VIEWS = ("page", "raw", "diff", "watch", "tree")
 """Ways to look at what a query finds."""
@@ -96,11 +96,9 @@ class Lookup:
             yield self._find_process(query, process)
 
     def _find_process(self, query: Query, process: str) -> tuple[bytes, bytes | None]:
-        # Ids in logs stand in braces and in either case; states keep them as the schema writes them.
-        spellings = dict.fromkeys((process, process.strip("{}").lower()))
-        for tenant, host in _hosts(query):
+        for tenant, host in hosts_named(query.tenant, query.host):
             record = self._record_key(tenant, host)
-            for spelling in spellings:
+            for spelling in spellings(process):
                 key = process_key(record, spelling)
                 value = self._keyspace.get(key)
                 if value is None:
@@ -113,7 +111,7 @@ class Lookup:
                             f"another process lies under key {key.decode()}: {state.host} {state.process}"
                         )
                 return key, value
-        return process_key(host_key(*_hosts(query)[0], self._namespace), process), None
+        return process_key(host_key(*hosts_named(query.tenant, query.host)[0], self._namespace), process), None
 
     def _record_key(self, tenant: str, host: str) -> bytes:
         """The key of a host that is asked for by name."""
@@ -130,7 +128,7 @@ class Lookup:
             self._progress.close()
 
     def _collect(self, query: Query) -> tuple[list[State], int]:
-        for tenant, host in _hosts(query):
+        for tenant, host in hosts_named(query.tenant, query.host):
             states, corrupt = [], 0
             for state in self.read(self._record_key(tenant, host)):
                 if state is None:
@@ -176,14 +174,19 @@ class Lookup:
             return ""
 
 
-def _hosts(query: Query) -> list[tuple[str, str]]:
-    """Identities that a host may have as it was written."""
-    hosts = [(query.tenant, query.host)]
-    if not query.tenant:
-        tenant, slash, host = query.host.partition("/")
+def hosts_named(tenant: str, host: str) -> list[tuple[str, str]]:
+    """Identities that a host may have as it was written: without a tenant, also ``tenant/host``."""
+    hosts = [(tenant, host)]
+    if not tenant:
+        before, slash, behind = host.partition("/")
         if slash:
-            hosts.append((tenant, host))
+            hosts.append((before, behind))
     return hosts
+
+
+def spellings(process: str) -> list[str]:
+    """Ids that a process may have: logs have them in braces and in either case, states as the schema writes them."""
+    return list(dict.fromkeys((process, process.strip("{}").lower())))
 
 
 def nothing(query: Query, keys: list[bytes]) -> Exit:

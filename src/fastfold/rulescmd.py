@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -13,14 +13,14 @@ from fastfold.clihelp import HelpGroup
 from fastfold.errors import RuleError
 from fastfold.exits import Exit
 from fastfold.options import needs
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
+from fastfold.rule_types import Rule
+from fastfold.rule_words import condition_text, span_text, unknown_rule
 from fastfold.schema import load_schema
 from fastfold.text import escape, json_line
 
 __all__ = ["rules"]
 
 _SHIPPED = "starting"
-_UNIT_NS = (("d", 86_400 * 10**9), ("h", 3600 * 10**9), ("m", 60 * 10**9), ("s", 10**9), ("ms", 10**6))
 
 
 @click.group(cls=HelpGroup)
@@ -129,14 +129,14 @@ def show(rule_id: str, paths: tuple[str, ...], fields: str, as_json: bool) -> Ex
             for line in [json_line(_as_json(rule))] if as_json else _describe(rule):
                 click.echo(line)
             return Exit.OK
-    click.echo(f"fastfold: no rule has the id {escape(rule_id)}", err=True)
+    click.echo(f"fastfold: {escape(unknown_rule(rule_id, loaded))}", err=True)
     return Exit.NOT_FOUND
 
 
 def _as_json(rule: Rule) -> dict[str, Any]:
     shown = dataclasses.asdict(dataclasses.replace(rule, steps=(), unless=None))
-    shown["steps"] = [{"name": step.name, "condition": _text(step.condition)} for step in rule.steps]
-    shown["unless"] = _text(rule.unless.condition) if rule.unless is not None else None
+    shown["steps"] = [{"name": step.name, "condition": condition_text(step.condition)} for step in rule.steps]
+    shown["unless"] = condition_text(rule.unless.condition) if rule.unless is not None else None
     return shown
 
 
@@ -146,12 +146,12 @@ def _describe(rule: Rule) -> Iterator[str]:
         "level": rule.level,
         "tags": ", ".join(rule.tags),
         "type": rule.type,
-        "within": _span(rule.within_ns),
+        "within": span_text(rule.within_ns),
         "scope": rule.scope,
         "group": ", ".join(rule.group),
         "least": str(rule.least) if rule.type in ("count", "distinct") else "",
         "column": rule.column,
-        "suppress": _span(rule.suppress_ns) if rule.suppress_ns else "",
+        "suppress": span_text(rule.suppress_ns) if rule.suppress_ns else "",
         "source": rule.source,
     }
     for key, value in facts.items():
@@ -160,31 +160,6 @@ def _describe(rule: Rule) -> Iterator[str]:
     if rule.description:
         yield f"  {escape(' '.join(rule.description.split()))}"
     for number, step in enumerate(rule.steps, 1):
-        yield f"  step {number}, {escape(step.name)}: {escape(_text(step.condition))}"
+        yield f"  step {number}, {escape(step.name)}: {escape(condition_text(step.condition))}"
     if rule.unless is not None:
-        yield f"  unless {escape(_text(rule.unless.condition))}"
-
-
-def _span(span_ns: int) -> str:
-    for unit, unit_ns in _UNIT_NS:
-        if span_ns and not span_ns % unit_ns:
-            return f"{span_ns // unit_ns}{unit}"
-    return f"{span_ns}ns" if span_ns else "0s"
-
-
-def _text(condition: Condition) -> str:
-    """A condition on one line, for people."""
-    if isinstance(condition, KindIn):
-        return f"kind is {' or '.join(sorted(condition.kinds))}"
-    if isinstance(condition, Exists):
-        return f"{condition.column} exists"
-    if isinstance(condition, Not):
-        return f"not ({_text(condition.part)})"
-    if isinstance(condition, (AllOf, AnyOf)):
-        return _joined(" and " if isinstance(condition, AllOf) else " or ", condition.parts)
-    cased = " (cased)" if condition.cased else ""
-    return f"{condition.column} {condition.operator}{cased} {condition.value!r}".replace("\\\\", "\\")
-
-
-def _joined(word: str, parts: Iterable[Condition]) -> str:
-    return word.join(f"({_text(part)})" if isinstance(part, (AllOf, AnyOf)) else _text(part) for part in parts)
+        yield f"  unless {escape(condition_text(rule.unless.condition))}"

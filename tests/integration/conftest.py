@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import redis
 from redis.cluster import RedisCluster
 
 from aws import CREDENTIALS, MotoServer, Site, make_site
-from looking import Stored
+from looking import Restricted, Stored
 from otrf import Identity, real_files, reference_payloads
 
 _names = itertools.count()
@@ -66,3 +67,9 @@ def stored(request: pytest.FixtureRequest) -> Iterator[Stored]:
         # Its close leaves the connections to the nodes to the garbage collector, which warns.
         client.disconnect_connection_pools()
     client.close()
+
+
+@pytest.fixture
+def restricted(stored: Stored) -> Iterator[Restricted]:
+    with closing(Restricted(stored)) as restricted:
+        yield restricted

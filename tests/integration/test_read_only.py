@@ -18,42 +18,13 @@ from fastfold.keyspace import Keyspace, Pace
 from fastfold.local import HOST
 from fastfold.store import host_key, key_slot, process_key
 from fastfold.values import pack_value
-from looking import DEFINITION, OWN_ID, Stored, key_of, own_dictionary, state
+from looking import DEFINITION, OWN_ID, RIGHTS, Restricted, Stored, key_of, own_dictionary, state
 from proxy import PASS, Command, Proxy
 from servers import MASTERS, RedisCluster, RedisServer, wait_for
 
 pytestmark = pytest.mark.servers
 
-RIGHTS = ("on", ">s3cret", "~ff:*", "-@all", "+get", "+scan", "+cluster|slots")
 CENSUS_RIGHTS = (*RIGHTS, "+pttl", "+memory|usage", "+dbsize", "+randomkey")
-
-
-def servers_of(stored: Stored) -> list[Any]:
-    nodes = getattr(stored.client, "get_primaries", None)
-    return [stored.client] if nodes is None else [stored.client.get_redis_connection(node) for node in nodes()]
-
-
-class Restricted:
-    """Runs the commands as a user with few rights."""
-
-    def __init__(self, stored: Stored) -> None:
-        self._servers = servers_of(stored)
-        self._stored = stored
-
-    def may(self, *rights: str) -> Stored:
-        for server in self._servers:
-            server.execute_command("ACL", "SETUSER", "reader", "reset", *rights)
-        return Stored(self._stored.url.replace("://", "://reader:s3cret@"), self._stored.client)
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.execute_command("ACL", "DELUSER", "reader")
-
-
-@pytest.fixture
-def restricted(stored: Stored) -> Iterator[Restricted]:
-    with closing(Restricted(stored)) as restricted:
-        yield restricted
 
 
 # Slots on the move

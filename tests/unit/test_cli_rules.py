@@ -153,7 +153,7 @@ def test_show_as_json(file: Path) -> None:
 def test_a_rule_that_is_not_there_is_told(file: Path) -> None:
     result = invoke("show", "nobody\x1b[2J")
     assert result.exit_code == Exit.NOT_FOUND
-    assert result.stderr == "fastfold: no rule has the id nobody\\x1b[2J\n"
+    assert result.stderr == "fastfold: no rule has the id nobody\\x1b[2J; 20 rules are loaded\n"
 
 
 def test_nothing_in_a_file_reaches_the_terminal(file: Path) -> None:
