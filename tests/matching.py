@@ -8,10 +8,15 @@ from typing import Any
 import numpy
 
 from fastfold._core import EVENT_DTYPE, Batch, Texts
+from fastfold.detecting import DetectionRules, detect
+from fastfold.detection import DetectionRecord
+from fastfold.matching import Matcher
 from fastfold.rule_types import Condition, Rule, Step
-from fastfold.types import COLUMNS, KINDS, FoldCounts
+from fastfold.types import COLUMNS, KINDS, BatchId, FoldCounts
 
 Event = dict[str, Any]
+
+LATER_NS = 366 * 86_400 * 10**9
 
 
 def rule_of(condition: Condition, number: int = 0, **more: Any) -> Rule:
@@ -68,3 +73,20 @@ def batch_of(events: Sequence[Event]) -> Batch:
         numpy.array(process_pairs, "<u4").reshape(-1, 2),
         FoldCounts(events=len(events)),
     )
+
+
+def finds(rule: Rule, events: Sequence[Event]) -> bool:
+    """Whether events raise an alert, by the matcher and the detection of a worker; their ``time`` is in seconds.
+
+    Each host has one more event, a year later, by which what `unless` waits for is decided.
+    """
+    timed = [event | {"time_ns": round(event["time"] * 1e9)} for event in events]
+    hosts = dict.fromkeys(event["host"] for event in timed)
+    batch = batch_of([*timed, *({"host": host, "process": "later", "time_ns": LATER_NS} for host in hosts)])
+    rules = DetectionRules.of([rule])
+    batch_id = BatchId(0, bytes(8))
+    alerts = 0
+    for host in Matcher([rule]).match(batch):
+        brought = DetectionRecord.of_batch(host.tenant, host.host, host.marks, batch_id.id, host.newest_ns)
+        alerts += len(detect(DetectionRecord(host.tenant, host.host), brought, rules, batch_id, "").alerts)
+    return alerts > 0

@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfold.errors import RuleError
+from fastfold.reference_matching import reference_holds
 from fastfold.rule_read import FIELDS, read_rule
 from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
 from fastfold.rule_values import ValueFault, Wild, check, pattern_condition, pattern_of
 from fastfold.rule_yaml import documents
-from rule_judge import meets
 
 SCALARS = st.one_of(
     st.none(),
@@ -114,7 +114,7 @@ def test_a_document_of_ours_is_a_rule_or_an_error_with_a_place(path: list[int], 
             assert len(rule.version) == 16
             assert rule.steps
             for step in rule.steps:
-                assert meets(step.condition, {"kind": "pipe", "image": "x", "user": "b"}) in (True, False)
+                assert reference_holds(step.condition, {"kind": "pipe", "image": "x", "user": "b"}) in (True, False)
 
 
 @given(st.sampled_from([SIGMA, CORRELATION]), PATHS, trees(SIGMA_WORDS))
@@ -167,7 +167,7 @@ def glob(pattern: list[str | Wild], text: str) -> bool:
 def test_a_pattern_matches_what_it_says(written: str, text: str) -> None:
     pattern = list(pattern_of(written))
     condition = pattern_condition("image", tuple(pattern), cased=True)
-    assert meets(condition, {"kind": "pipe", "image": text}) == glob(pattern, text)
+    assert reference_holds(condition, {"kind": "pipe", "image": text}) == glob(pattern, text)
 
 
 @given(st.text("ab*?\\.", max_size=12))
@@ -191,7 +191,7 @@ def test_an_expression_that_passes_can_be_searched_with(regex: str) -> None:
     rule = {**BASE, "steps": [{"name": "s", "where": {"image|re": regex}}]}
     (document,) = documents("r.yml", yaml_of(rule))
     condition = read_rule("r.yml", document).steps[0].condition
-    assert meets(condition, {"kind": "pipe", "image": "ab"}) in (True, False)
+    assert reference_holds(condition, {"kind": "pipe", "image": "ab"}) in (True, False)
 
 
 def columns(condition: Condition) -> set[str]:

@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("sigma", reason="pySigma is not installed")
 
 from fastfold.errors import RuleError
+from fastfold.reference_matching import reference_holds
 from fastfold.rule_read import Outcome
 from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
 from fastfold.rule_types import Test as Compare
@@ -17,7 +18,7 @@ from fastfold.rule_yaml import documents
 from fastfold.sigma import read_sigma
 from fastfold.sigma_fields import ADDRESS, CATEGORIES, INITIATED, PORT
 from fastfold.types import COLUMNS, KINDS
-from rule_judge import matches, meets
+from matching import finds
 
 HEAD = """\
 title: A rule
@@ -197,16 +198,16 @@ def test_conditions_mean_what_they_say(condition: str, passing: str) -> None:
     columns = {"a": ("image", "a"), "b": ("user", "b"), "c": ("command_line", "c")}
     for given in ("-", "a", "b", "ab", "bc", "abc"):
         event = {"kind": "process_start", **dict(columns[letter] for letter in given if letter != "-")}
-        assert meets(step.condition, event) == (given in passing.split()), given
-        assert not meets(step.condition, {**event, "kind": "pipe"})
+        assert reference_holds(step.condition, event) == (given in passing.split()), given
+        assert not reference_holds(step.condition, {**event, "kind": "pipe"})
 
 
 def test_several_conditions_are_alternatives() -> None:
     text = detection("a: {Image: a}\nb: {User: b}").replace("condition: s", "condition: [a, b]")
     (step,) = rule_of(text).steps
-    assert not meets(step.condition, {"kind": "process_start", "image": "b", "user": "a"})
-    assert meets(step.condition, {"kind": "process_start", "image": "A"})
-    assert meets(step.condition, {"kind": "process_start", "user": "B"})
+    assert not reference_holds(step.condition, {"kind": "process_start", "image": "b", "user": "a"})
+    assert reference_holds(step.condition, {"kind": "process_start", "image": "A"})
+    assert reference_holds(step.condition, {"kind": "process_start", "user": "B"})
 
 
 def test_a_list_of_mappings_is_any_of_them() -> None:
@@ -240,9 +241,9 @@ def test_parts_of_remote_are_found_in_it(entry: str, passing: list[str], failing
     text = detection(f"s: {{Initiated: 'true', {entry}}}", "network_connection")
     (step,) = rule_of(text).steps
     event: dict[str, Any] = {"kind": "net_connect"}
-    assert [meets(step.condition, {**event, "remote": remote}) for remote in passing] == [True] * len(passing)
-    assert [meets(step.condition, {**event, "remote": remote}) for remote in failing] == [False] * len(failing)
-    assert not meets(step.condition, {"kind": "net_accept", "remote": passing[0]})
+    for remotes, holds in ((passing, True), (failing, False)):
+        assert [reference_holds(step.condition, {**event, "remote": one}) for one in remotes] == [holds] * len(remotes)
+    assert not reference_holds(step.condition, {"kind": "net_accept", "remote": passing[0]})
 
 
 def test_the_side_that_opened_a_connection_is_its_kind() -> None:
@@ -417,13 +418,13 @@ def test_temporal_ordered_is_a_sequence() -> None:
         {"time": 0, "host": "h", "process": "p", "kind": "process_start", "image": "C:\\a.exe", "user": "u"},
         {"time": 300, "host": "h", "process": "q", "kind": "file_write", "file": "x.ZIP", "user": "u"},
     ]
-    assert matches(rule, events)
-    assert not matches(rule, [events[0], {**events[1], "user": "v"}])
-    assert not matches(rule, [events[0], {**events[1], "time": 301}])
-    assert not matches(rule, [events[0], {**events[1], "time": -1}])
+    assert finds(rule, events)
+    assert not finds(rule, [events[0], {**events[1], "user": "v"}])
+    assert not finds(rule, [events[0], {**events[1], "time": 301}])
+    assert not finds(rule, [events[0], {**events[1], "time": -1}])
     any_order = correlated("type: temporal\nrules: [first, second]\ngroup-by: [Computer, User]\ntimespan: 5m")
     assert any_order.type == "all"
-    assert matches(any_order, [events[0], {**events[1], "time": -1}])
+    assert finds(any_order, [events[0], {**events[1], "time": -1}])
 
 
 def test_event_count_is_a_count() -> None:
@@ -432,8 +433,8 @@ def test_event_count_is_a_count() -> None:
     )
     assert (rule.type, rule.scope, rule.group, rule.least) == ("count", "process", (), 4)
     assert len(rule.steps) == 1
-    assert meets(rule.steps[0].condition, {"kind": "process_start", "image": "\\a.exe"})
-    assert meets(rule.steps[0].condition, {"kind": "file_write", "file": "a.zip"})
+    assert reference_holds(rule.steps[0].condition, {"kind": "process_start", "image": "\\a.exe"})
+    assert reference_holds(rule.steps[0].condition, {"kind": "file_write", "file": "a.zip"})
 
 
 def test_value_count_is_a_count_of_distinct_texts() -> None:

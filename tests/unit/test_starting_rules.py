@@ -12,7 +12,7 @@ from fastfold.rule_types import Rule
 from fastfold.ruleset import load_rules
 from fastfold.schema import list_schemas, load_schema
 from fastfold.types import COLUMNS
-from rule_judge import matches
+from matching import finds
 
 Given = dict[str, Any]
 
@@ -236,22 +236,22 @@ def test_every_rule_has_what_it_finds_and_what_it_leaves() -> None:
 
 @EVERY
 def test_a_rule_finds_what_it_is_for(rule: Rule) -> None:
-    assert matches(rule, FOUND[rule.id])
+    assert finds(rule, FOUND[rule.id])
     # Whatever order the events are given in, and nothing with any of them missing.
-    assert matches(rule, FOUND[rule.id][::-1])
+    assert finds(rule, FOUND[rule.id][::-1])
     for number in range(len(FOUND[rule.id])):
-        assert not matches(rule, FOUND[rule.id][:number] + FOUND[rule.id][number + 1 :])
+        assert not finds(rule, FOUND[rule.id][:number] + FOUND[rule.id][number + 1 :])
 
 
 @EVERY
 def test_a_rule_leaves_alone_what_only_looks_like_it(rule: Rule) -> None:
-    assert not matches(rule, LEFT[rule.id])
+    assert not finds(rule, LEFT[rule.id])
 
 
 @EVERY
 def test_no_rule_finds_what_another_is_for(rule: Rule) -> None:
     """Or else two alerts would be of one thing."""
-    assert [name for name, events in FOUND.items() if name != rule.id and matches(rule, events)] == []
+    assert [name for name, events in FOUND.items() if name != rule.id and finds(rule, events)] == []
 
 
 @EVERY
