@@ -1072,8 +1072,8 @@ HEAD = IDENTITY + b"\x03\x04"
         (HEAD + b"\x09\0\x80\0", "not canonical"),  # varint
         (HEAD + b"\x09\0", "truncated"),
         (HEAD + b"\x09\0\0\0", "unknown reducer 0"),
-        (HEAD + b"\x09\0\0\x18\0", "count of nothing"),
-        (HEAD + b"\x09\0\0\x18\x01\0\0", "count of nothing"),
+        (HEAD + b"\x09\0\0\x18\0", "count out of range"),
+        (HEAD + b"\x09\0\0\x18\x01\0\0", "count out of range"),
         (HEAD + b"\x09\0\0\x18\x01\x15\x01", "unknown kind 21"),
         (HEAD + b"\x09\0\0\x18\x02\x01\x01\0\x01", "not canonical"),  # order of kinds
         (HEAD + b"\x09\0\0\x18\x02\x01\x01\x01\x01", "not canonical"),  # a kind twice
