@@ -6,14 +6,14 @@ import click
 
 from fastfold.clihelp import HelpCommand
 from fastfold.exits import Exit
-from fastfold.options import needs
+from fastfold.options import files_named, needs
 
 __all__ = ["backtest"]
 
 
 @click.command(cls=HelpCommand)
 @click.argument("rules", metavar="RULES")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(exists=True))
 @click.option("--schema", "schema_name", default="sysmon", show_default=True, help="Schema: a name, or a TOML file.")
 @click.option("--apart", is_flag=True, help="Each file is a world of its own; else all are batches of one fleet.")
 @click.option("--expect", metavar="FILE", help="TOML file of what should be found; see docs/rules.md.")
@@ -41,7 +41,9 @@ def backtest(
     """
     if junit_path is not None and expect is None:
         raise click.UsageError("--junit goes with --expect")
-    code: Exit = needs("fastfold.backtest_run").run(
-        rules, files, schema_name, apart=apart, expect=expect, junit_path=junit_path, as_json=as_json
-    )
+    module = needs("fastfold.backtest_run")
+    with files_named():
+        code: Exit = module.run(
+            rules, files, schema_name, apart=apart, expect=expect, junit_path=junit_path, as_json=as_json
+        )
     return code

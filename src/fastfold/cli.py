@@ -24,7 +24,7 @@ from fastfold.dictionarycmd import dictionary
 from fastfold.dlqcmd import dlq
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable, UnknownForm
 from fastfold.exits import Exit, exit_table
-from fastfold.options import needs, setting_options
+from fastfold.options import files_named, needs, setting_options
 from fastfold.replaycmd import replay
 from fastfold.rulescmd import rules
 from fastfold.schemacmd import definition, schema
@@ -178,10 +178,8 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
         needs("fastfold.parquet")
 
     job = foldcmd.Job(files, schema, definition, form, processes)
-    try:
+    with files_named():
         return foldcmd.run(job, sys.stdout.buffer)
-    except FileNotFoundError as error:
-        raise click.UsageError(f"{escape(str(error.filename))}: {error.strerror}") from None
 
 
 @cli.command()

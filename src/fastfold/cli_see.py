@@ -10,7 +10,7 @@ import click
 from fastfold.clihelp import HelpCommand
 from fastfold.config import load
 from fastfold.exits import Exit
-from fastfold.options import REDIS_SETTINGS, needs, setting_options
+from fastfold.options import REDIS_SETTINGS, files_named, needs, setting_options
 
 __all__ = ["census", "explain", "inspect"]
 
@@ -145,7 +145,13 @@ def _check_view(views: list[str], named: int, scan: bool, whole_host: bool, matc
 @click.argument("host", metavar="HOST")
 @click.argument("process", required=False, metavar="[PROCESS]")
 @click.option("--tenant", default="", help="Tenant of the host, where the format has one; or write TENANT/HOST.")
-@click.option("--files", multiple=True, metavar="PATH", help="Look into batch files or folders instead; repeatable.")
+@click.option(
+    "--files",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(exists=True),
+    help="Look into batch files or folders instead; repeatable.",
+)
 @click.option("--schema", default="sysmon", show_default=True, help="Schema of the events: a name, or a TOML file.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @_FOLD
@@ -179,7 +185,8 @@ def explain(
     question = module.Question(
         rule=rule, tenant=tenant, host=host, process=process, files=files, schema=schema, definition=definition
     )
-    code: Exit = module.run(settings, question, as_json=as_json, output=sys.stdout.buffer)
+    with files_named():
+        code: Exit = module.run(settings, question, as_json=as_json, output=sys.stdout.buffer)
     return code
 
 

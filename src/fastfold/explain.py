@@ -6,7 +6,7 @@ of Redis, only ``GET`` of up to three keys of one host is asked.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,8 +105,7 @@ def run(settings: Settings, question: Question, *, as_json: bool, output: Binary
     if rule is None:
         say(unknown_rule(question.rule, loaded))
         return Exit.NOT_FOUND
-    find = _in_files(question, rule) if question.files else _in_redis(settings, question)
-    evidence = next(find, None)
+    evidence = _in_files(question, rule) if question.files else _in_redis(settings, question)
     if evidence is None:
         names = () if question.process is None else (question.process,)
         return nothing(Query(tenant=question.tenant, host=question.host, processes=names), [])
@@ -125,8 +124,8 @@ def _processes(question: Question) -> Sequence[str | None]:
     return (None,) if question.process is None else spellings(question.process)
 
 
-def _in_redis(settings: Settings, question: Question) -> Iterator[_Evidence]:
-    """The evidence of every way to read the question, the likeliest first."""
+def _in_redis(settings: Settings, question: Question) -> _Evidence | None:
+    """The evidence of the first way to read the question of which there is any."""
     form = ValueForm.load(folder=settings.dictionary_folder)
     with closing(Keyspace(settings, Pace(0.0))) as keyspace:
         decoder = Decoder(load_definition(question.definition), settings.limits, form, keyspace.get_many)
@@ -137,9 +136,10 @@ def _in_redis(settings: Settings, question: Question) -> Iterator[_Evidence]:
             for process in _processes(question):
                 state = None if process is None else _state(keyspace, decoder, process_key(key, process))
                 if state is not None or (record is not None and (process is None or _has_marks(record, process))):
-                    yield _Evidence(record or DetectionRecord(tenant, host), process, state, {})
+                    return _Evidence(record or DetectionRecord(tenant, host), process, state, {})
             if record is None and question.process is None and keyspace.get(key) is not None:
-                yield _Evidence(DetectionRecord(tenant, host), None, None, {})
+                return _Evidence(DetectionRecord(tenant, host), None, None, {})
+    return None
 
 
 def _record(keyspace: Keyspace, decoder: Decoder, key: bytes, tenant: str, host: str) -> DetectionRecord | None:
@@ -169,7 +169,7 @@ def _has_marks(record: DetectionRecord, process: str) -> bool:
     return marks or any(one.process == process for one in record.raised)
 
 
-def _in_files(question: Question, rule: Rule) -> Iterator[_Evidence]:
+def _in_files(question: Question, rule: Rule) -> _Evidence | None:
     """The same of files, which are taken as the batches of one fleet."""
     names = find_files(question.files)
     schema = load_schema(question.schema)
@@ -183,4 +183,5 @@ def _in_files(question: Question, rule: Rule) -> Iterator[_Evidence]:
         for process in _processes(question):
             if (tenant, host) in hosts if process is None else (tenant, host, process) in states:
                 state = None if process is None else replace(states[tenant, host, process], definition=definition)
-                yield _Evidence(made.record(tenant, host), process, state, made.files)
+                return _Evidence(made.record(tenant, host), process, state, made.files)
+    return None

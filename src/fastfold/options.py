@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any, TypeVar
@@ -11,8 +12,9 @@ import click
 
 from fastfold.config import SETTINGS, Setting
 from fastfold.errors import StopError
+from fastfold.text import escape
 
-__all__ = ["REDIS_SETTINGS", "MissingExtraError", "needs", "setting_options"]
+__all__ = ["REDIS_SETTINGS", "MissingExtraError", "files_named", "needs", "setting_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -49,6 +51,15 @@ def needs(module: str) -> ModuleType:
             if missing in modules:
                 raise MissingExtraError(extra, missing) from None
         raise
+
+
+@contextmanager
+def files_named() -> Iterator[None]:
+    """A file or folder of the command line that is not there, or has nothing to read, is wrong use of it."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise click.UsageError(f"{escape(str(error.filename))}: {error.strerror}") from None
 
 
 def setting_options(names: Iterable[str]) -> Callable[[_Command], _Command]:

@@ -238,3 +238,12 @@ def test_a_malformed_file_is_an_error(folder: Path) -> None:
     result = Explained(folder, [b"{"]).run("many-writes", "host-a")
     assert result.exit_code != Exit.OK
     assert "0.json.gz" in str(result.exception) + result.stderr
+
+
+@pytest.mark.parametrize("command", [["backtest", "starting"], ["explain", "lsass-remote-thread", "h", "--files"]])
+def test_files_that_are_not_there_are_wrong_use(folder: Path, command: list[str]) -> None:
+    (folder / "empty").mkdir()
+    for name, reason in (("none", "does not exist"), ("empty", "no file in this folder")):
+        result = CliRunner().invoke(cli, [*command, str(folder / name)])
+        assert result.exit_code == Exit.USAGE
+        assert reason in result.stderr
