@@ -93,6 +93,8 @@ class AlertJudge:
                 ever.update(marks)
                 if file.fault == "replaced" and not self._scenario.versions:
                     gone.update(marks)
+                    # Its newest event may have been what a rule with `unless` waited for, whosever the match is.
+                    whole = False
                 for process in processes:
                     key = process_key(record_key, process)
                     living = living and key not in self._held.expired

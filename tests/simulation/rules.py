@@ -157,8 +157,8 @@ def alerts_due(
     newest_ns : int
         Time of the newest event that the states hold.
     whole : bool
-        Whether the states hold all files of the host.  Otherwise nothing must be of a rule with `unless`: what it asks
-        not to be there may have been there.
+        Whether the states hold all files of the host, and all can be read again.  Otherwise nothing must be of a rule
+        with `unless`: what it asks not to be there may have been there, or what decided it is gone.
     """
     closed = {(mark.rule, mark.scope) for mark in gone}
     sound = [mark for mark in held if (mark.rule, mark.scope) not in closed]
