@@ -243,6 +243,19 @@ def test_a_rule_finds_what_it_is_for(rule: Rule) -> None:
         assert not finds(rule, FOUND[rule.id][:number] + FOUND[rule.id][number + 1 :])
 
 
+@pytest.mark.parametrize(
+    ("command", "found"),
+    [
+        ("%COMSPEC% /C start powershell -enc AA", True),
+        ('"C:\\Windows\\cmd.exe" /c x', True),
+        (SYSTEM + "cmdkey.exe", False),
+    ],
+)
+def test_a_service_that_is_a_shell_needs_no_dropped_program(command: str, found: bool) -> None:
+    _, registered, started = FOUND["service-dropped-then-started"]
+    assert finds(RULES["service-dropped-then-started"], [registered | {"detail": command}, started]) == found
+
+
 @EVERY
 def test_a_rule_leaves_alone_what_only_looks_like_it(rule: Rule) -> None:
     assert not finds(rule, LEFT[rule.id])
