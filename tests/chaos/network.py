@@ -77,21 +77,21 @@ class Net:
 
 def _net(world: World) -> tuple[Field, Net]:
     """A field whose pod goes through proxies, and these; the ones in use, or new ones."""
+    # A field that ends now, for a mutant or because it is spoiled, takes its proxies with it.
+    field = world.field(redis_timeout_s=1.0)
     if world.net is None:
-        net = world.net = Net(world)
         # Pods from before know the ports behind the proxies.
         world.end_field()
+        net = world.net = Net(world)
         net.announce({port: proxy.port for port, proxy in net.proxies.items()})
-    field = world.field(redis_timeout_s=1.0)
-    net = world.net
+        field = world.field(redis_timeout_s=1.0)
 
-    def close() -> None:
-        world.net = None
-        net.close()
+        def close() -> None:
+            world.net = None
+            net.close()
 
-    if not field.undo:
         field.undo.append(close)
-    return field, net
+    return field, world.net
 
 
 def _through(fate: str, share: float, at: bytes = b"") -> Inject:
