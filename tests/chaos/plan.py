@@ -68,7 +68,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         failovers.pause_master,
         full=30,
         short=1,
-        mutants=(Mutant("not held", "lost", settings=_NO_HOLD, in_ci=False),),
+        mutants=(Mutant("not held", "lost", settings=_NO_HOLD, most=30, in_ci=False),),
     ),
     Scenario(
         "cut before EXEC",
