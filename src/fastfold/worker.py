@@ -97,7 +97,9 @@ class Worker:
         self._reload = reload
         self._waiting = OldestWaiting()
         self._drain_end = float("inf")
-        self._work: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        # Not a SimpleQueue: slots wait for it with a limit, to verify what they hold, and CPython's (3.11.7) waits
+        # without end where the limit has passed when another slot takes what woke it.
+        self._work: queue.Queue[Message | None] = queue.Queue()
         self._free = threading.Semaphore(slots)
         self._draining = threading.Event()
         self._receiver = threading.Thread(target=self._receive, name="receiver", daemon=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -344,6 +346,33 @@ def test_after_a_fault_of_our_own_nothing_held_before_is_trusted(make: Make) -> 
     bench.finish()
     assert sorted(bench.sqs.receipts("hide")) == ["r0", "r1"]
     assert bench.sqs.receipts("delete") == []
+
+
+def test_a_slot_that_waits_for_work_with_a_limit_never_waits_without(make: Make) -> None:
+    """A get of `queue.SimpleQueue` can, and what the slot held stayed in the queue until more work came."""
+    work = type(make().worker._work)()
+    laps, ended = [0] * 6, threading.Event()
+
+    def wait_for_work(slot: int) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(queue.Empty):
+                work.get(timeout=0.0003 * (slot + 1))
+            laps[slot] += 1
+
+    slots = [threading.Thread(target=wait_for_work, args=(slot,), daemon=True) for slot in range(len(laps))]
+    for thread in slots:
+        thread.start()
+    end = time.monotonic() + 3
+    while time.monotonic() < end:
+        for _ in range(3):
+            work.put(None)
+        # One that is busy keeps the others from the interpreter past their limit.
+        sum(range(20_000))
+    work_ends = list(laps)
+    wait_until(lambda: all(now > then for now, then in zip(laps, work_ends, strict=True)), 10, "slots that look again")
+    ended.set()
+    for thread in slots:
+        thread.join()
 
 
 def test_a_server_that_is_down_hands_back_and_stops_receiving(make: Make) -> None:
