@@ -862,9 +862,9 @@ cdef class Dictionary:
 @cython.final
 cdef class Packer:
     cdef void* compressor
+    cdef void* light            # another, for version 1
     cdef void* expander
     cdef void* expanding[256]   # by id of the dictionary
-    cdef void* compressing
     cdef list dictionaries      # kept alive
     cdef Bytes frame
     cdef const uint8_t* name    # of the host whose values are unpacked, while they are
@@ -876,8 +876,9 @@ cdef class Packer:
     cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
     cdef size_t _squeeze(
-        self, Bytes* out, size_t front, const uint8_t* data, size_t size, void* dictionary, bint has_checksum
+        self, void* compressor, Bytes* out, size_t front, const uint8_t* data, size_t size
     ) noexcept nogil
+    cdef size_t _squeeze_well(self, const uint8_t* data, size_t size, bint has_checksum) noexcept nogil
     cdef Status _pack_1(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
     cdef Status _pack_2(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
     cdef Status _pack_3(self, const Parts* parts, Bytes* out) noexcept nogil

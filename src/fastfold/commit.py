@@ -12,7 +12,8 @@ EXEC clears every WATCH of its connection, so a transaction begins only behind t
 packet 1 of the next may ride in the same packet, never earlier.  What leaves nothing to write still sends an
 empty MULTI and EXEC, to forget what it watched.
 
-All nodes are served side by side: each gets its packet before the reply of any is waited for.
+All nodes are served side by side: each gets its packet before the reply of any is waited for.  The groups for a node
+are a lane, and each of its connections a track: one, or two that take turns where many small groups wait.
 
 What can go wrong, and what is done:
 
@@ -28,8 +29,7 @@ or that we cannot read yet
 a write fails inside EXEC    `ParkError` at once: Redis rolls nothing back, so another try could lose or double
 ===========================  =========================================================================
 
-EXEC is never sent again by itself.  An acknowledged EXEC may still be lost in a failover: `Committer.verify`
-tells whether it was.
+EXEC is never sent again by itself.  A failover may lose an acknowledged one: `Committer.verify` tells whether it did.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable,
 from fastfold.group import Group, HostWork
 from fastfold.hold import Trace, Tracer, verify
 from fastfold.resp import REFUSALS, Node
-from fastfold.run import CommitResult, Counters, Counts, Lane, Run
+from fastfold.run import CommitResult, Counters, Counts, Lane, Run, Track
 from fastfold.store import Command, Reply, ReplyError
 from fastfold.text import escape
 from fastfold.topology import Nodes, parse_redirect
@@ -218,27 +218,25 @@ class Committer:
                 self._nodes.refresh()
             except Unavailable as error:
                 self._postpone(run, None, error, run.pending)
-        ready = [group for group in run.pending if group.ready_at <= now]
-        if not ready:
+        if all(group.ready_at > now for group in run.pending):
             wake = min(group.ready_at for group in run.pending)
             self._sleep(max(min(wake, run.deadline) - now, 0.0))
             return
-        run.pending = [group for group in run.pending if group.ready_at > now]
         by_node: dict[Node | None, list[Group]] = {}
-        for group in ready:
+        for group in run.pending:
             by_node.setdefault(group.ask or self._nodes.node_of(group.host.slot), []).append(group)
-        unserved = by_node.pop(None, None)
-        if unserved is not None:
+        unserved = by_node.pop(None, [])
+        if unserved:
             slot = unserved[0].host.slot
             self._postpone(run, None, Unavailable("Redis Cluster", f"no node serves slot {slot}"), unserved)
-            run.pending += unserved
+        run.pending = unserved
         lanes = [Lane(node, groups) for node, groups in by_node.items() if node is not None]
         lanes = [lane for lane in lanes if self._step(run, lane, self._open)]
         while lanes:
             lanes = [lane for lane in lanes if self._step(run, lane, self._turn)]
 
     def _step(self, run: Run, lane: Lane, step: Callable[[Run, Lane], bool]) -> bool:
-        """Go on with a lane; ``False`` when it has ended, and what of it failed is pending again."""
+        """Go on with a lane; ``False`` when it has ended, and what is left of it is pending again."""
         try:
             if step(run, lane):
                 return True
@@ -250,49 +248,65 @@ class Committer:
         return False
 
     def _open(self, run: Run, lane: Lane) -> bool:
-        lane.connection = self._nodes.connection(lane.node)
-        lane.footprint = run.tracer.on(lane.node, self._nodes.generation(lane.node))
-        reads = self._reads(run, lane.waiting[0])
-        lane.reads = len(reads)
-        lane.connection.send(reads)
+        now = self._clock()
+        ready = [group for group in lane.waiting if group.ready_at <= now]
+        for number in range(self._settings.tracks_for(ready)):
+            link = self._nodes.link(lane.node, number)
+            track = Track(link, run.tracer.on(lane.node, link.generation))
+            lane.tracks.append(track)
+            # Also while the cluster is to be asked again: what one node has done must not hold up the others.
+            link.connection.send(self._begin(run, lane, track, now))
         return True
 
     def _turn(self, run: Run, lane: Lane) -> bool:
+        """Go on with each track; ``False`` when nothing is under way any more."""
+        return sum(self._move(run, lane, track) for track in lane.tracks) > 0
+
+    def _move(self, run: Run, lane: Lane, track: Track) -> bool:
         """Settle one group, decide the next, and send the end of that with the begin of the one after it."""
-        connection = lane.connection
-        if lane.writes:
-            self._settle(run, lane, connection.read(lane.writes))
-            lane.ending = None
+        connection = track.link.connection
+        if track.writes:
+            self._settle(run, lane, track, connection.read(track.writes))
+            track.ending, track.writes = None, 0
             if run.faults:
                 run.faults.pop(lane.node, None)
-        if not lane.reads:
-            return False
-        group = lane.waiting[0]
+        packet = []
+        if track.begun is not None:
+            packet = self._end(run, lane, track, track.begun, connection.read(track.reads))
+            track.begun, track.writes = None, len(packet)
+        now = self._clock()
+        if not self._nodes.stale and now < run.deadline:
+            packet += self._begin(run, lane, track, now)
+        if packet:
+            connection.send(packet)
+        return bool(packet)
+
+    @staticmethod
+    def _begin(run: Run, lane: Lane, track: Track, now: float) -> list[Command]:
+        """The commands of round trip 1 of the next group, if there is one."""
+        group = track.begun = lane.take(track, now)
+        if group is None:
+            return []
+        run.tries = max(run.tries, 1 + group.conflicts)
+        reads = group.reads()
+        if group.ask is not None:
+            reads = [part for command in reads for part in (_ASKING, command)]
+        track.reads = len(reads)
+        return reads
+
+    def _end(self, run: Run, lane: Lane, track: Track, group: Group, replies: list[Reply]) -> list[Command]:
+        """The commands of round trip 2 of a group, from the replies to its round trip 1."""
         asked = group.ask is not None
-        replies = connection.read(lane.reads)
         if asked:
             refused = next((reply for reply in replies[::2] if isinstance(reply, ReplyError)), None)
             if refused is not None:
                 raise ErrorAnswer(refused)
             replies = replies[1::2]
-        writes = self._decide(run, lane, group, replies)
-        lane.waiting.popleft()
-        lane.ending = group if writes else None
-        writes = [_MULTI, *writes, _EXEC]
-        if asked and lane.ending is not None:
-            writes.insert(0, _ASKING)
-        lane.writes = len(writes)
-        more = lane.waiting and not self._nodes.stale and self._clock() < run.deadline
-        reads = self._reads(run, lane.waiting[0]) if more else []
-        lane.reads = len(reads)
-        connection.send(writes + reads)
-        return True
-
-    @staticmethod
-    def _reads(run: Run, group: Group) -> list[Command]:
-        run.tries = max(run.tries, 1 + group.conflicts)
-        reads = group.reads()
-        return reads if group.ask is None else [part for command in reads for part in (_ASKING, command)]
+        writes = self._decide(run, lane, track, group, replies)
+        if not writes:
+            return [_MULTI, _EXEC]
+        track.ending = group
+        return [_ASKING, _MULTI, *writes, _EXEC] if asked else [_MULTI, *writes, _EXEC]
 
     def _explain(self, node: Node, fault: Unavailable | ErrorAnswer) -> Unavailable:
         if isinstance(fault, Unavailable):
@@ -341,7 +355,7 @@ class Committer:
 
     # One transaction
 
-    def _decide(self, run: Run, lane: Lane, group: Group, replies: list[Reply]) -> list[Command]:
+    def _decide(self, run: Run, lane: Lane, track: Track, group: Group, replies: list[Reply]) -> list[Command]:
         """What to write; nothing when the group is done, or postponed, without."""
         host = group.host
         try:
@@ -363,20 +377,20 @@ class Committer:
                 return decision.commands
             match decision:
                 case LookAgain():
-                    run.pending.append(group)
+                    lane.waiting.append(group)
                     return []
                 case Recut(bits) if bits != host.bits:
-                    run.pending += host.cut(bits)
+                    lane.waiting += host.cut(bits)
                 case Late():
                     host.late = decision
                 case Applied():
-                    lane.footprint.found(host.slot, group.entry)
+                    track.footprint.found(host.slot, group.entry)
         self._finish(run, group)
         return []
 
-    def _settle(self, run: Run, lane: Lane, answer: list[Reply]) -> None:
+    def _settle(self, run: Run, lane: Lane, track: Track, answer: list[Reply]) -> None:
         """Note what the replies to packet 2 say."""
-        group, node, done = lane.ending, lane.node, answer[-1]
+        group, node, done = track.ending, lane.node, answer[-1]
         # The first error is the cause; EXECABORT, the last, only says that there was one.
         error = next((reply for reply in answer if isinstance(reply, ReplyError)), None)
         if error is not None:
@@ -395,7 +409,7 @@ class Committer:
         if group is None:
             return
         if done is None:
-            self._conflict(run, group)
+            self._conflict(run, lane, group)
             return
         self.counters.commits += 1
         self.counters.processes += len(group.keys)
@@ -405,19 +419,20 @@ class Committer:
         if group.losses and self._counts is not None:
             for reducer, states in group.losses.items():
                 self._counts.add("state_limit_hits", states, reducer)
-        lane.footprint.wrote(group.host.slot, group.entry)
+        track.footprint.wrote(group.host.slot, group.entry)
         self._finish(run, group)
 
-    def _conflict(self, run: Run, group: Group) -> None:
+    def _conflict(self, run: Run, lane: Lane, group: Group) -> None:
         """Another writer was quicker: after a while again."""
         self.counters.conflicts += 1
+        lane.conflicts += 1
         group.conflicts += 1
         host = group.host.deltas.host
         run.last = Conflict(f"host {host!r}: EXEC answered nil {group.conflicts} times")
         if self._counts is not None:
             self._counts.add("hot_hosts", 1, escape(host))
         group.ready_at = self._clock() + self._settings.conflict_backoff.delay_s(group.conflicts, self._random)
-        run.pending.append(group)
+        lane.waiting.append(group)
 
     def _finish(self, run: Run, group: Group) -> None:
         """A group is done; with the last of its host, see what became of the host."""

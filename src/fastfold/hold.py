@@ -15,8 +15,8 @@ and as it is older than any failover reaches back, it stays.  It is the same ter
   master again meanwhile, which no client is told, nor have slots gone and come back;
 * the node says of itself that it still serves all their slots.
 
-The last host record that was written to a node is read as well, and those that were found applied after it: keys may
-be deleted or evicted in any term.
+The last host record that was written on a connection is read as well, and those that were found applied after it: keys
+may be deleted or evicted in any term.
 
 Where any of that fails, nothing is known to be lost; the batch is committed again, which does nothing where
 it is still there, and is held again.
@@ -30,8 +30,8 @@ from typing import NamedTuple
 
 from fastfold.errors import Unavailable
 from fastfold.resp import Node
-from fastfold.store import Command, Connection, Reply
-from fastfold.topology import CLUSTER_INFO, CLUSTER_SLOTS, Nodes, parse_epoch, parse_slots
+from fastfold.store import Command, Reply
+from fastfold.topology import CLUSTER_INFO, CLUSTER_SLOTS, Link, Nodes, parse_epoch, parse_slots
 from fastfold.types import BatchId
 
 __all__ = ["Entry", "Footprint", "IsApplied", "Trace", "Tracer", "verify"]
@@ -51,7 +51,7 @@ IsApplied = Callable[[Entry, BatchId, Reply], bool]
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What a batch left on one node.
+    """What a batch left on one node, over one connection.
 
     Attributes
     ----------
@@ -121,7 +121,7 @@ class Tracer:
 
 
 def verify(nodes: Nodes, held: Sequence[Sequence[Trace]], is_applied: IsApplied) -> list[bool]:
-    """Look whether batches are still where they were acknowledged; one packet to each node.
+    """Look whether batches are still where they were acknowledged; one packet on each connection.
 
     Parameters
     ----------
@@ -135,27 +135,27 @@ def verify(nodes: Nodes, held: Sequence[Sequence[Trace]], is_applied: IsApplied)
     list of bool
         For each batch, whether all of it is known to be there.
     """
-    by_node: dict[Node, list[Trace]] = {}
+    by_link: dict[Link, list[Trace]] = {}
     lost: set[Trace] = set()
     for trace in dict.fromkeys(trace for traces in held for trace in traces):
-        if nodes.held(trace.node, trace.generation) is None:
+        link = nodes.held(trace.node, trace.generation)
+        if link is None:
             lost.add(trace)
         else:
-            by_node.setdefault(trace.node, []).append(trace)
-    asked: list[tuple[Node, Connection, list[Trace]]] = []
-    for node, traces in by_node.items():
-        connection = nodes.connection(node)
+            by_link.setdefault(link, []).append(trace)
+    asked: list[tuple[Link, list[Trace]]] = []
+    for link, traces in by_link.items():
         try:
-            connection.send([*_term(nodes), *((b"GET", entry.key) for trace in traces for entry in trace.entries)])
-            asked.append((node, connection, traces))
+            link.connection.send([*_term(nodes), *((b"GET", entry.key) for trace in traces for entry in trace.entries)])
+            asked.append((link, traces))
         except Unavailable:
-            nodes.drop(node)
+            nodes.drop(link.node)
             lost.update(traces)
-    for node, connection, traces in asked:
+    for link, traces in asked:
         try:
-            lost.update(_lost(nodes, node, connection, traces, is_applied))
+            lost.update(_lost(nodes, link, traces, is_applied))
         except Unavailable:
-            nodes.drop(node)
+            nodes.drop(link.node)
             lost.update(traces)
     return [lost.isdisjoint(traces) for traces in held]
 
@@ -165,23 +165,21 @@ def _term(nodes: Nodes) -> tuple[Command, ...]:
     return (CLUSTER_SLOTS, CLUSTER_INFO) if nodes.is_cluster else ()
 
 
-def _lost(
-    nodes: Nodes, node: Node, connection: Connection, traces: Sequence[Trace], is_applied: IsApplied
-) -> list[Trace]:
-    """Those of the traces that are not known to be there, from the replies of their node."""
+def _lost(nodes: Nodes, link: Link, traces: Sequence[Trace], is_applied: IsApplied) -> list[Trace]:
+    """Those of the traces that are not known to be there, from the replies to what was sent on their connection."""
     term = _term(nodes)
-    replies = connection.read(len(term) + sum(len(trace.entries) for trace in traces))
+    replies = link.connection.read(len(term) + sum(len(trace.entries) for trace in traces))
     owners = None
     if term:
         # Itself it asks, because nobody knows sooner what a node no longer serves.
-        owners = parse_slots(replies[0], node)
-        if parse_epoch(replies[1], node) != nodes.epoch(node):
-            raise Unavailable(str(node), "has been made master, or given a slot, since it was connected")
+        owners = parse_slots(replies[0], link.node)
+        if parse_epoch(replies[1], link.node) != link.epoch:
+            raise Unavailable(str(link.node), "has been made master, or given a slot, since it was connected")
     values = iter(replies[len(term) :])
     lost = []
     for trace in traces:
         found = [is_applied(entry, trace.batch, next(values)) for entry in trace.entries]
-        stayed = owners is None or all(owners[slot] == node for slot in trace.slots)
+        stayed = owners is None or all(owners[slot] == link.node for slot in trace.slots)
         if not (stayed and all(found)):
             lost.append(trace)
     return lost

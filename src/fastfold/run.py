@@ -11,10 +11,10 @@ from fastfold.errors import Conflict, Late, ParkError, Unavailable, UnknownForm
 from fastfold.group import Group
 from fastfold.hold import Footprint, Trace, Tracer
 from fastfold.resp import Node
-from fastfold.store import Connection
+from fastfold.topology import Link
 from fastfold.types import BatchId
 
-__all__ = ["CommitResult", "Counters", "Counts", "Lane", "Run"]
+__all__ = ["CommitResult", "Counters", "Counts", "Lane", "Run", "Track"]
 
 
 class Counts(Protocol):
@@ -116,32 +116,73 @@ class Run:
     last: Unavailable | Conflict | None = None
 
 
+class Track:
+    """Transaction after transaction on one connection.
+
+    Attributes
+    ----------
+    link : Link
+    footprint : Footprint
+    begun : Group or None
+        The one whose round trip 1 is under way.
+    ending : Group or None
+        The one whose round trip 2 is under way, unless that only forgets what was watched.
+    reads, writes : int
+        Replies to come of round trip 1, and before them of the round trip 2 that is under way.
+    """
+
+    __slots__ = ("begun", "ending", "footprint", "link", "reads", "writes")
+
+    def __init__(self, link: Link, footprint: Footprint) -> None:
+        self.link = link
+        self.footprint = footprint
+        self.begun: Group | None = None
+        self.ending: Group | None = None
+        self.reads = 0
+        self.writes = 0
+
+    def under_way(self) -> list[Group]:
+        """The groups of which Redis has been sent something."""
+        return [group for group in (self.ending, self.begun) if group is not None]
+
+
 class Lane:
-    """Transaction after transaction for one node, on one connection.
+    """What is to be done at one node, and the tracks that share it.
 
     Attributes
     ----------
     node : Node
     waiting : deque of Group
-        What is to be done, in this order.
-    ending : Group or None
-        The one whose round trip 2 is under way, unless that only forgets what was watched.
-    reads, writes : int
-        Replies to come of round trip 1 of the first, and before them of the round trip 2 that is under way.
+        What no track has begun.
+    tracks : list of Track
+    conflicts : int
+        EXECs that answered nil here.
     """
 
-    __slots__ = ("connection", "ending", "footprint", "node", "reads", "waiting", "writes")
+    __slots__ = ("conflicts", "node", "tracks", "waiting")
 
     def __init__(self, node: Node, groups: Sequence[Group]) -> None:
         self.node = node
         self.waiting = deque(groups)
-        self.ending: Group | None = None
-        self.reads = 0
-        self.writes = 0
-        self.connection: Connection
-        self.footprint: Footprint
+        self.tracks: list[Track] = []
+        self.conflicts = 0
+
+    def take(self, track: Track, now: float) -> Group | None:
+        """The first group whose time has come, if the track may begin it.
+
+        Two transactions of one host write one host record, so they never run on two tracks; and where others write the
+        same hosts only the first track goes on, as each group that waits for its turn is one that they may win.
+        """
+        others = [] if len(self.tracks) == 1 else [one for one in self.tracks if one is not track]
+        if others and self.conflicts and track is not self.tracks[0]:
+            return None
+        busy = {id(group.host) for one in others for group in one.under_way()}
+        for place, group in enumerate(self.waiting):
+            if group.ready_at <= now and id(group.host) not in busy:
+                del self.waiting[place]
+                return group
+        return None
 
     def left(self) -> list[Group]:
         """The groups that are not done."""
-        ending = [] if self.ending is None else [self.ending]
-        return ending + list(self.waiting)
+        return [group for track in self.tracks for group in track.under_way()] + list(self.waiting)

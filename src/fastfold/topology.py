@@ -1,4 +1,4 @@
-"""Which node serves a slot, and the one connection to each node.
+"""Which node serves a slot, and the connections to each node.
 
 A cluster is asked with CLUSTER SLOTS and CLUSTER INFO, by our own connection: after a fault, after MOVED, and when
 what is known has grown old.  The seeds of the URL stay candidates for ever: after all nodes were replaced, a
@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from fastfold.config import Settings
 from fastfold.errors import ConfigError, Unavailable
@@ -20,6 +21,7 @@ __all__ = [
     "CLUSTER_INFO",
     "CLUSTER_SLOTS",
     "Connect",
+    "Link",
     "Nodes",
     "parse_epoch",
     "parse_redirect",
@@ -107,6 +109,26 @@ def parse_redirect(node: Node, error: ReplyError) -> tuple[int, Node] | None:
     return None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """A connection to a node, and what was so when it was opened.
+
+    Attributes
+    ----------
+    node : Node
+    connection : Connection
+    generation : int
+        No two that were ever opened have the same.
+    epoch : int
+        The config epoch of the node; 0 for a single Redis.
+    """
+
+    node: Node
+    connection: Connection
+    generation: int
+    epoch: int
+
+
 class Nodes:
     """The nodes behind an address, used by one thread.
 
@@ -139,9 +161,7 @@ class Nodes:
         self._refresh_s = refresh_s
         self._clock = clock
         self._due = float("inf")
-        self._connections: dict[Node, Connection] = {}
-        self._generations: dict[Node, int] = {}
-        self._epochs: dict[Node, int] = {}
+        self._links: dict[tuple[Node, int], Link] = {}
         self._opened = 0
         self._owners: list[Node | None] = []
         self._single: Node | None = address.seeds[0] if address.cluster == "no" else None
@@ -172,44 +192,39 @@ class Nodes:
         return [node for node in dict.fromkeys(self._owners) if node is not None]
 
     def connection(self, node: Node) -> Connection:
-        """The connection to a node, opened if there is none."""
-        connection = self._connections.get(node)
-        if connection is None:
+        """The first connection to a node, opened if there is none."""
+        return self.link(node).connection
+
+    def link(self, node: Node, number: int = 0) -> Link:
+        """A connection to a node by its number, opened if there is none."""
+        link = self._links.get((node, number))
+        if link is None:
             connection = self._connect(node)
             try:
-                self._epochs[node] = _probe(node, connection, is_cluster=self.is_cluster)
+                epoch = _probe(node, connection, is_cluster=self.is_cluster)
             except BaseException:
                 connection.close()
                 raise
-            self._connections[node] = connection
             self._opened += 1
-            self._generations[node] = self._opened
-        return connection
+            link = self._links[node, number] = Link(node, connection, self._opened, epoch)
+        return link
 
-    def held(self, node: Node, generation: int) -> Connection | None:
-        """The connection to a node, if it is still the one of that generation."""
-        return self._connections.get(node) if self._generations.get(node) == generation else None
-
-    def generation(self, node: Node) -> int:
-        """Number of the connection to a node: no two that were ever opened have the same."""
-        return self._generations.get(node, 0)
-
-    def epoch(self, node: Node) -> int:
-        """The config epoch of a node when its connection was opened; 0 for a single Redis."""
-        return self._epochs[node]
+    def held(self, node: Node, generation: int) -> Link | None:
+        """The connection to a node of that generation, if it is still there."""
+        return next((link for link in self._links.values() if (link.node, link.generation) == (node, generation)), None)
 
     def drop(self, node: Node) -> bool:
-        """Close the connection to a node, and tell whether there was one."""
-        connection = self._connections.pop(node, None)
-        self._generations.pop(node, None)
-        if connection is not None:
-            connection.close()
-        return connection is not None
+        """Close the connections to a node, and tell whether there were any."""
+        found = [where for where in self._links if where[0] == node]
+        for where in found:
+            self._links.pop(where).connection.close()
+        return bool(found)
 
     def close(self) -> None:
         """Close all connections."""
-        for node in list(self._connections):
-            self.drop(node)
+        for link in self._links.values():
+            link.connection.close()
+        self._links.clear()
 
     def moved(self, node: Node, error: ReplyError) -> None:
         """Note what a MOVED reply of `node` says; the next refresh takes it into account."""
@@ -246,7 +261,7 @@ class Nodes:
         candidates = candidates[start:] + candidates[:start]
         if not self._in_doubt:
             # All is well with those that we speak with, and a seed may be gone: do not wait for it.
-            candidates.sort(key=lambda node: node not in self._connections)
+            candidates.sort(key=lambda node: (node, 0) not in self._links)
         fault: Unavailable | None = None
         for node in candidates:
             try:
@@ -271,7 +286,7 @@ class Nodes:
         return []
 
     def _forget_lost_nodes(self) -> None:
-        for node in self._connections.keys() - set(self.serving()):
+        for node in {node for node, _ in self._links} - set(self.serving()):
             self.drop(node)
 
 

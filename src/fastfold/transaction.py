@@ -67,6 +67,12 @@ class CommitSettings:
     hold_s, hold_single_s : float
         How long a batch is held before it is verified, on a Redis Cluster and on a single Redis; 0 for not
         at all.
+    track_groups : int
+        From so many groups on that wait at one node, two connections to it take turns: while the replies to one are on
+        their way, the other's are worked on.
+    track_states : int
+        Most states of a group, in the mean, for which they do: larger ones are so much work that waiting does not
+        count, and would only be open to other writers for longer.
     conflict_backoff, fault_backoff : BackoffPolicy
         Waits after a nil EXEC, and after any other fault.
     """
@@ -78,6 +84,8 @@ class CommitSettings:
     pending_groups: int = 256
     hold_s: float = 30.0
     hold_single_s: float = 0.0
+    track_groups: int = 8
+    track_states: int = 8
     conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
     fault_backoff: BackoffPolicy = _FAULT_BACKOFF
 
@@ -88,6 +96,11 @@ class CommitSettings:
             raise ConfigError("TTL, ledger window and pending groups must be at least 1")
         if min(self.hold_s, self.hold_single_s) < 0:
             raise ConfigError("a hold must be at least 0 s")
+
+    def tracks_for(self, groups: Sequence[Group]) -> int:
+        """How many connections to a node these groups are worth."""
+        states = sum(len(group.chunk.members) for group in groups)
+        return 2 if len(groups) >= self.track_groups and states <= self.track_states * len(groups) else 1
 
 
 @dataclass(frozen=True, slots=True)

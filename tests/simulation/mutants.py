@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from fastfold import commit, hold
+from fastfold import commit, hold, topology
 from fastfold.errors import Unavailable
 from fastfold.group import Group
 from fastfold.ledger import HostRecord, LedgerEntry
@@ -18,7 +18,7 @@ from fastfold.pipeline import Pipeline
 from fastfold.resp import Node
 from fastfold.source import Message
 from fastfold.store import Command, Connection, Reply
-from fastfold.topology import Nodes
+from fastfold.topology import Link, Nodes
 from fastfold.transaction import Transactions
 from fastfold.types import BatchId
 from simulation.mutant import Connect, Mutant, Wrapped, transaction
@@ -182,15 +182,16 @@ class _NoFence(Mutant):
         scenario.hold_s, scenario.loss_window_s, scenario.failovers = 10.0, 5.0, 4
 
     def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
-        def connection_of(nodes: Nodes, node: Node, generation: int) -> Connection | None:
+        def link_of(nodes: Nodes, node: Node, generation: int) -> Link | None:
             try:
-                return nodes.connection(node)
+                return nodes.link(node)
             except Unavailable:
                 return None
 
+        on = hold.Tracer.on
         return [
-            (Nodes, "generation", lambda nodes, node: 0),
-            (Nodes, "held", connection_of),
+            (hold.Tracer, "on", lambda tracer, node, generation: on(tracer, node, 0)),
+            (Nodes, "held", link_of),
             (hold, "_term", lambda nodes: ()),
         ]
 
@@ -198,17 +199,21 @@ class _NoFence(Mutant):
 class _NoEpoch(Mutant):
     """Takes a node whose connection has lived on for one that was master all the time; once this was in the program.
 
-    Aimed: two workers on one file, and failovers there and back within the hold.
+    Aimed: a worker is frozen in the middle of a commit, and there are failovers there and back meanwhile.
     """
 
     def adapt(self, scenario: Scenario) -> None:
-        scenario.workers, scenario.slots, scenario.shards, scenario.chunk = 3, 2, 1, 2
-        scenario.aws.doubled, scenario.aws.stale_works = 0.8, 1.0
+        scenario.workers, scenario.slots, scenario.shards = 3, 2, 1
+        scenario.chunk, scenario.track_groups = 1, 8
+        scenario.freezes, scenario.kills, scenario.drains, scenario.aws.doubled = 8, 0, 0, 0.0
+        scenario.visibility_s, scenario.deadline_s = 120, 120.0
         scenario.network.latency_s = 0.2
-        scenario.hold_s, scenario.loss_window_s, scenario.failovers = 30.0, 5.0, 8
+        scenario.hold_s, scenario.loss_window_s = 30.0, 5.0
+        scenario.failovers = 0
+        scenario.failovers_at = ((1.0, "paused"), (6.0, "planned"), (12.0, "paused"), (20.0, "planned"))
 
     def replacements(self, world: World) -> list[tuple[Any, str, Any]]:
-        return [(hold, "parse_epoch", lambda reply, node: 0), (Nodes, "epoch", lambda nodes, node: 0)]
+        return [(module, "parse_epoch", lambda reply, node: 0) for module in (hold, topology)]
 
 
 class _FoundIsSafe(Mutant):

@@ -113,6 +113,7 @@ class Pod:
             ledger_window_s=scenario.ledger_window_s,
             hold_s=scenario.hold_s,
             hold_single_s=scenario.hold_s,
+            track_groups=scenario.track_groups,
         )
 
         publisher = None

@@ -81,6 +81,8 @@ class Scenario:
         Of the first shard, beside those that are drawn.
     topology_refresh_s : float
         How old what a worker knows of the slots may be; 0 for any age.
+    track_groups : int
+        From so many groups on two connections to a node take turns.
     versions : bool
         Whether the bucket keeps them.
     shuffled : bool
@@ -120,6 +122,7 @@ class Scenario:
     held_messages: int = 1000
     canary_s: float = 0.0
     topology_refresh_s: float = 0.0
+    track_groups: int = 8
     versions: bool = False
     shuffled: bool = False
     calm_at: float = 60.0
@@ -215,6 +218,8 @@ def draw(seed: int) -> Scenario:
         scenario.topology_refresh_s = later.choice((1.0, 10.0, 60.0))
         # So often over a slow network, a file would never get through in less.
         scenario.deadline_s = max(scenario.deadline_s, 30.0)
+    if Random(f"tracks {seed}").random() < 0.5:
+        scenario.track_groups = 2
     return scenario
 
 

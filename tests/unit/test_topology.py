@@ -204,17 +204,29 @@ def test_the_epoch_is_that_of_the_moment_when_the_connection_was_opened() -> Non
     found = nodes(servers, "redis://a:1")
     found.connection(A)
     servers.info = cluster_info(8)
-    assert found.epoch(A) == 7
+    assert found.link(A).epoch == 7
+    assert found.link(A, 1).epoch == 8
     found.drop(A)
-    found.connection(A)
-    assert found.epoch(A) == 8
+    assert found.link(A).epoch == 8
+
+
+def test_each_connection_has_a_generation_of_its_own() -> None:
+    servers = Servers(a=WHOLE, b=WHOLE)
+    found = nodes(servers, "redis://a:1")
+    links = [found.link(A), found.link(A, 1), found.link(B)]
+    assert len({link.generation for link in links}) == 3
+    assert [found.held(link.node, link.generation) for link in links] == links
+    assert found.held(B, links[0].generation) is None
+    assert found.drop(A)
+    assert not found.drop(A)
+    assert [found.held(link.node, link.generation) for link in links] == [None, None, links[2]]
+    assert servers.open == ["b"]
+    assert found.link(A).generation not in {link.generation for link in links}
 
 
 def test_a_single_redis_has_no_epoch() -> None:
     for url in ("redis://a:1", "redis://a:1?cluster=no"):
-        found = nodes(Servers(a=NOT_A_CLUSTER), url)
-        found.connection(A)
-        assert found.epoch(A) == 0
+        assert nodes(Servers(a=NOT_A_CLUSTER), url).link(A).epoch == 0
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ cdef enum:
     ZSTD_CHECKSUM = 201         # ZSTD_c_checksumFlag
     ZSTD_DICT_ID = 202          # ZSTD_c_dictIDFlag
     ZSTD_LEVEL_MOST = 19
+    ZSTD_LEVEL_LIGHT = -1
     ZSTD_VERSION_LEAST = 10500  # 1.5.0
 
 cdef Zstd _zstd
@@ -135,6 +136,13 @@ cdef class Dictionary:
             _zstd.free_cdict(self.compressing)
         if self.expanding != NULL:
             _zstd.free_ddict(self.expanding)
+
+
+cdef void _set_up(void* compressor, int level, bint has_checksum) noexcept:
+    _zstd.set_parameter(compressor, ZSTD_LEVEL, level)
+    _zstd.set_parameter(compressor, ZSTD_CONTENT_SIZE, 1)
+    _zstd.set_parameter(compressor, ZSTD_CHECKSUM, has_checksum)
+    _zstd.set_parameter(compressor, ZSTD_DICT_ID, 0)
 
 
 cdef int _check_level(int level) except -1:
