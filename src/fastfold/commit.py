@@ -425,7 +425,6 @@ class Committer:
     def _conflict(self, run: Run, lane: Lane, group: Group) -> None:
         """Another writer was quicker: after a while again."""
         self.counters.conflicts += 1
-        lane.conflicts += 1
         group.conflicts += 1
         host = group.host.deltas.host
         run.last = Conflict(f"host {host!r}: EXEC answered nil {group.conflicts} times")

@@ -155,27 +155,21 @@ class Lane:
     waiting : deque of Group
         What no track has begun.
     tracks : list of Track
-    conflicts : int
-        EXECs that answered nil here.
     """
 
-    __slots__ = ("conflicts", "node", "tracks", "waiting")
+    __slots__ = ("node", "tracks", "waiting")
 
     def __init__(self, node: Node, groups: Sequence[Group]) -> None:
         self.node = node
         self.waiting = deque(groups)
         self.tracks: list[Track] = []
-        self.conflicts = 0
 
     def take(self, track: Track, now: float) -> Group | None:
-        """The first group whose time has come, if the track may begin it.
+        """The first group whose time has come, unless a transaction of its host is under way on another track.
 
-        Two transactions of one host write one host record, so they never run on two tracks; and where others write the
-        same hosts only the first track goes on, as each group that waits for its turn is one that they may win.
+        Both would write one host record, and one of them meet a conflict.
         """
-        others = [] if len(self.tracks) == 1 else [one for one in self.tracks if one is not track]
-        if others and self.conflicts and track is not self.tracks[0]:
-            return None
+        others = [one for one in self.tracks if one is not track]
         busy = {id(group.host) for one in others for group in one.under_way()}
         for place, group in enumerate(self.waiting):
             if group.ready_at <= now and id(group.host) not in busy:

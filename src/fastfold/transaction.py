@@ -85,7 +85,7 @@ class CommitSettings:
     hold_s: float = 30.0
     hold_single_s: float = 0.0
     track_groups: int = 8
-    track_states: int = 8
+    track_states: int = 16
     conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
     fault_backoff: BackoffPolicy = _FAULT_BACKOFF
 
