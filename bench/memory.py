@@ -85,9 +85,11 @@ def fold(path: Path) -> int:
     import contextlib
     import os
 
-    from fastfold import _core, cli, foldcmd, folding, show  # all that the command loads
+    from fastfold import _core, cli, folding, show
+    from fastfold.commands import fold as command
 
-    assert all((_core, folding, foldcmd, show))
+    # All that the command loads.
+    assert all((_core, folding, command, show))
     forget_peak()
     before = memory_bytes("VmRSS")
     with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere):

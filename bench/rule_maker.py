@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from hashlib import blake2b
 
-from fastfold.rule_types import AllOf, AnyOf, Condition, KindIn, Not, Rule, Step, Test
+from fastfold.rules.types import AllOf, AnyOf, Condition, KindIn, Not, Rule, Step, Test
 
 
 def _words(text: str, separator: str | None = None) -> list[str]:

@@ -58,7 +58,7 @@ def texts_of(data: bytes) -> list[str]:
 
 def patterns_of(rules: Sequence[Any]) -> list[Pattern]:
     """Operator and text, in lower case, each once."""
-    from fastfold.rule_types import AllOf, AnyOf, Not, Test
+    from fastfold.rules.types import AllOf, AnyOf, Not, Test
 
     found: dict[Pattern, None] = {}
     waiting = [step.condition for rule in rules for step in rule.steps]
@@ -74,13 +74,13 @@ def patterns_of(rules: Sequence[Any]) -> list[Pattern]:
 
 
 class Core:
-    """What `fastfold.matching` calls."""
+    """What `fastfold.detection.matching` calls."""
 
     title = "core (Aho-Corasick)"
 
     def __init__(self, patterns: list[Pattern]) -> None:
         from fastfold._core import Conditions, Matching
-        from fastfold.comparisons import caseless_points
+        from fastfold.rules.comparisons import caseless_points
 
         made = [(OPERATORS.index(operator), text.encode(), b"", False) for operator, text in patterns]
         self._matching = Matching(Conditions(made, [[] for _ in made], [], [], [], caseless_points()))

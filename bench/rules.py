@@ -62,10 +62,10 @@ def main() -> int:
 def check(rules: Sequence[Any], contents: list[bytes], seed: int) -> dict[str, int]:
     """Compare the matcher with the reference; how many events and marks that were."""
     from fastfold._core import EventFolder, EventPlan
+    from fastfold.detection.matching import Matcher
     from fastfold.folding import fold_with_events
-    from fastfold.matching import Matcher
-    from fastfold.reference_inflate import inflate
-    from fastfold.reference_matching import reference_marks
+    from fastfold.reference.inflate import inflate
+    from fastfold.reference.matching import reference_marks
     from fastfold.schema import load_definition, load_schema
     from fastfold.types import Limits
 
@@ -87,8 +87,8 @@ def check(rules: Sequence[Any], contents: list[bytes], seed: int) -> dict[str, i
 def measure(rules: Sequence[Any], contents: dict[str, bytes], rounds: int) -> dict[str, Any]:
     """CPU seconds of each way, for each file the least of all rounds."""
     from fastfold._core import EventFolder, EventPlan, Folder, Plan
+    from fastfold.detection.matching import Matcher
     from fastfold.folding import fold_file, fold_with_events
-    from fastfold.matching import Matcher
     from fastfold.schema import load_definition, load_schema
     from fastfold.types import Limits
 

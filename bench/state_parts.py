@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from fastfold.rawlayout import payload_fields
+from fastfold.raw.layout import payload_fields
 from fastfold.values import Codec, ValueForm
 from state_source import Fleet
 

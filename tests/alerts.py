@@ -7,8 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fastfold.alert_types import Alert, AlertTimes, MatchedStep
-from fastfold.rule_types import LEVELS
+from fastfold.alerts.types import Alert, AlertTimes, MatchedStep
+from fastfold.rules.types import LEVELS
 from fastfold.types import COLUMNS, KINDS
 
 SECOND_NS = 1_000_000_000

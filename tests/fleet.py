@@ -10,9 +10,9 @@ from typing import Any
 
 from aws import notification, wait_until
 from batches import expected
+from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.metrics import Meter, Snapshot
-from fastfold.podcmd import build_worker
 from servers import NODE_TIMEOUT_MS
 from sqs import Cloud
 from states import assert_states, open_redis, read_keys

@@ -8,10 +8,10 @@ from typing import Any
 import numpy
 
 from fastfold._core import EVENT_DTYPE, Batch, Texts
-from fastfold.detecting import DetectionRules, detect
-from fastfold.detection import DetectionRecord
-from fastfold.matching import Matcher
-from fastfold.rule_types import Condition, Rule, Step
+from fastfold.detection.detecting import DetectionRules, detect
+from fastfold.detection.matching import Matcher
+from fastfold.detection.record import DetectionRecord
+from fastfold.rules.types import Condition, Rule, Step
 from fastfold.types import COLUMNS, KINDS, BatchId, FoldCounts
 
 Event = dict[str, Any]

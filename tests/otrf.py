@@ -19,13 +19,7 @@ _ROOT = Path(__file__).parents[1]
 _PACKAGE = Path(fastfold.__file__).parent
 # What the states of the reference depend on, besides the files.
 _SOURCES = (
-    "reference.py",
-    "reference_bytes.py",
-    "reference_inflate.py",
-    "reference_payload.py",
-    "reference_records.py",
-    "reference_version1.py",
-    "reference_times.py",
+    *(f"reference/{path.name}" for path in sorted((_PACKAGE / "reference").glob("*.py"))),
     "definition_read.py",
     "schema.py",
     "schema_read.py",

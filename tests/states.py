@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from fastfold.canary import canary_prefix
-from fastfold.detection import detection_key
+from fastfold.detection.record import detection_key
 from fastfold.resp import RedisAddress
 from fastfold.store import host_key, process_key
 from fastfold.values import unpack_value

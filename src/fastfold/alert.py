@@ -16,12 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fastfold.alert_forms import line_of
-from fastfold.alert_types import Alert
+from fastfold.alerts.forms import line_of
+from fastfold.alerts.types import Alert
 from fastfold.errors import Undelivered
 from fastfold.metrics import Meter
-from fastfold.sink_lane import RETURN_LEAST_S, Lane, Outlet, Waiter
-from fastfold.sink_types import Parcel
+from fastfold.sinks.lane import RETURN_LEAST_S, Lane, Outlet, Waiter
+from fastfold.sinks.types import Parcel
 
 __all__ = ["Publisher"]
 

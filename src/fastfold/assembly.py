@@ -15,8 +15,8 @@ from fastfold.keeper import Keeper
 from fastfold.metrics import Meter
 from fastfold.notification import parse_body
 from fastfold.pipeline import Commit, Fold, Pipeline
-from fastfold.sinks import open_outlets
-from fastfold.sinks_read import load_sinks
+from fastfold.sinks.opening import open_outlets
+from fastfold.sinks.read import load_sinks
 from fastfold.source import connect_queue
 from fastfold.topology import Nodes, redis_connector
 from fastfold.worker import Worker

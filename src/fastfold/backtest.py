@@ -8,12 +8,12 @@ from hashlib import blake2b
 from pathlib import Path
 
 from fastfold._core import EventFolder, EventPlan
-from fastfold.alert_types import Alert
-from fastfold.detecting import DetectionRules, detect
-from fastfold.detection import DetectionLimits, DetectionRecord
+from fastfold.alerts.types import Alert
+from fastfold.detection.detecting import DetectionRules, detect
+from fastfold.detection.matching import Matcher
+from fastfold.detection.record import DetectionLimits, DetectionRecord
 from fastfold.folding import fold_with_events
-from fastfold.matching import Matcher
-from fastfold.rule_types import Rule
+from fastfold.rules.types import Rule
 from fastfold.schema_types import FoldDefinition, Schema
 from fastfold.types import BatchId, Limits
 

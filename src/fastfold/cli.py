@@ -1,8 +1,8 @@
 """The command line: flags, help and exit codes.
 
-The work is elsewhere (`foldcmd`, `inspect`, `supervisor`, `demo`, `generate`), and imported only by
+The work is elsewhere (`commands.fold`, `inspect`, `supervisor`, `demo`, `generate`), and imported only by
 the command that needs it: `fastfold fold` runs without the extras ``worker`` and ``demo``.  The commands
-that look into Redis stand in `cli_see`.
+that look into Redis stand in `commands.see`.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any, NoReturn
 import click
 
 from fastfold import __version__
-from fastfold.backtestcmd import backtest
-from fastfold.cli_see import census, explain, inspect
-from fastfold.clihelp import HelpGroup
+from fastfold.commands.backtest import backtest
+from fastfold.commands.dictionary import dictionary
+from fastfold.commands.dlq import dlq
+from fastfold.commands.help import HelpGroup
+from fastfold.commands.options import files_named, needs, setting_options
+from fastfold.commands.replay import replay
+from fastfold.commands.rules import rules
+from fastfold.commands.schema import definition, schema
+from fastfold.commands.see import census, explain, inspect
 from fastfold.config import SETTINGS, load
-from fastfold.dictionarycmd import dictionary
-from fastfold.dlqcmd import dlq
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable, UnknownForm
 from fastfold.exits import Exit, exit_table
-from fastfold.options import files_named, needs, setting_options
-from fastfold.replaycmd import replay
-from fastfold.rulescmd import rules
-from fastfold.schemacmd import definition, schema
 from fastfold.text import escape
 
 __all__ = ["cli", "main"]
@@ -169,7 +169,7 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
       fastfold fold --schema ./mine.toml --fold ./mine-fold.toml log.json
       fastfold fold --format parquet batches/ > states.parquet
     """
-    from fastfold import foldcmd
+    from fastfold.commands import fold as command
 
     if form == "parquet":
         if sys.stdout.isatty():
@@ -177,9 +177,9 @@ def fold(files: tuple[str, ...], schema: str, definition: str, form: str, proces
         # Said before the work, not after it.
         needs("fastfold.parquet")
 
-    job = foldcmd.Job(files, schema, definition, form, processes)
+    job = command.Job(files, schema, definition, form, processes)
     with files_named():
-        return foldcmd.run(job, sys.stdout.buffer)
+        return command.run(job, sys.stdout.buffer)
 
 
 @cli.command()
@@ -198,7 +198,7 @@ def worker(**flags: str | None) -> Exit:
       fastfold worker --workers 8
     """
     settings = load(flags, os.environ)
-    code: Exit = needs("fastfold.podcmd").run(settings)
+    code: Exit = needs("fastfold.commands.pod").run(settings)
     return code
 
 

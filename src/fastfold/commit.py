@@ -39,8 +39,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from fastfold.detecting import BatchMarks
-from fastfold.detection_commit import HostDetection
+from fastfold.detection.commit import HostDetection
+from fastfold.detection.detecting import BatchMarks
 from fastfold.errors import ConfigError, Conflict, Late, ParkError, Unavailable, UnknownForm
 from fastfold.group import Group, HostWork
 from fastfold.hold import Trace, Tracer, verify

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from fastfold._core import Plan, decode, encode, identity
-from fastfold.detection import DetectionRecord
-from fastfold.detection_form import decode_record
+from fastfold.detection.form import decode_record
+from fastfold.detection.record import DetectionRecord
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.host_names import GetMany, HostNames
 from fastfold.ledger import HostRecord

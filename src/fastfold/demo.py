@@ -30,12 +30,13 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from fastfold.commands.demo_screen import Figures, Screen, open_screen
+from fastfold.commands.fold import find_files
+from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.decoding import Decoder
 from fastfold.demo_alerts import alert_latency, write_sinks
-from fastfold.demo_screen import Figures, Screen, open_screen
 from fastfold.exits import Exit
-from fastfold.foldcmd import find_files
 from fastfold.foldpool import hold_interrupts
 from fastfold.generate import Corpus, write
 from fastfold.inspect import Query
@@ -43,8 +44,7 @@ from fastfold.inspect import run as inspect_states
 from fastfold.keyspace import Keyspace
 from fastfold.local import HOST, Server, start_aws, start_redis
 from fastfold.metrics import Snapshot, total
-from fastfold.podcmd import build_worker
-from fastfold.ruleset import SHIPPED
+from fastfold.rules.ruleset import SHIPPED
 from fastfold.schema import load_definition
 from fastfold.states import State, TextSet
 from fastfold.supervisor import Pod

@@ -1,7 +1,7 @@
 """The stage that detects: the rules in force, and what they find in the events of a batch.
 
 Marks are found here, before the commit; what they complete together with those of other batches is found inside it
-(`fastfold.detecting`), over the state that all workers share.
+(`fastfold.detection.detecting`), over the state that all workers share.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import logging
 import threading
 
 from fastfold._core import Batch
-from fastfold.detecting import BatchMarks, DetectionRules
-from fastfold.detection import DetectionLimits
+from fastfold.detection.detecting import BatchMarks, DetectionRules
+from fastfold.detection.matching import Matcher
+from fastfold.detection.record import DetectionLimits
 from fastfold.errors import ConfigError
-from fastfold.matching import Matcher
-from fastfold.ruleset import RuleSet, RuleWatcher
+from fastfold.rules.ruleset import RuleSet, RuleWatcher
 
 __all__ = ["Detector"]
 

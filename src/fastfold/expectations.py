@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
-from fastfold.alert_types import Alert
+from fastfold.alerts.types import Alert
 from fastfold.backtest import FileResult
 from fastfold.errors import SchemaError
 from fastfold.tables import parse_table

@@ -5,8 +5,8 @@ from __future__ import annotations
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 
-from fastfold.detection import detection_key
-from fastfold.detection_commit import ChunkDetection, HostDetection
+from fastfold.detection.commit import ChunkDetection, HostDetection
+from fastfold.detection.record import detection_key
 from fastfold.errors import Late
 from fastfold.hold import Entry
 from fastfold.ledger import Chunk, cut_chunks

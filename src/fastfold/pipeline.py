@@ -25,8 +25,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import NamedTuple, Protocol
 
-from fastfold.alert_types import Alert
-from fastfold.detecting import BatchMarks
+from fastfold.alerts.types import Alert
+from fastfold.detection.detecting import BatchMarks
 from fastfold.errors import Late, ParkError, Reject, Undelivered
 from fastfold.fetch import Fetched
 from fastfold.hold import Trace

@@ -2,7 +2,7 @@
 
 Frozen dataclasses, the words their fields are made of, and the one thing that needs thought:
 `Schema.expand`, which says in what places of a record a path may be found.  `fastfold.schema` loads
-them, the core compiles them, `fastfold.reference_records` is their meaning.
+them, the core compiles them, `fastfold.reference.records` is their meaning.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ key                                   type    meaning                           
 ``<namespace>{<host tag>}<process     string  state of one process: the canonical payload  ``state_ttl_s`` from
 tag>``                                        of the fold                                  the last commit
 ``<namespace>{<host tag>}!``          string  detection record: what rules have found on     that of the host
-                                              a host (`fastfold.detection`); only where      record
+                                              a host (`fastfold.detection.record`); only where      record
                                               they have
 ====================================  ======  ===========================================  ======================
 

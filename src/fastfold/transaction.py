@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastfold._core import step_ledger
-from fastfold.detection_commit import ChunkDetection
+from fastfold.detection.commit import ChunkDetection
 from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
 from fastfold.group import Group, HostWork
 from fastfold.hold import Entry

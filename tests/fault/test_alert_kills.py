@@ -22,8 +22,8 @@ import pytest
 from aws import CREDENTIALS, free_port, wait_until
 from batches import record
 from fastfold.config import SETTINGS, value_of
-from fastfold.detection_form import decode_record
-from fastfold.raising import alert_id
+from fastfold.detection.form import decode_record
+from fastfold.detection.raising import alert_id
 from fastfold.store import process_digest
 from fastfold.values import unpack_value
 from fleet import Fleet

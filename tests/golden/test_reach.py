@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from fastfold import reference, reference_records
+from fastfold import reference
 from fastfold.errors import Reject
+from fastfold.reference import records as reference_records
 from fastfold.schema import Condition, EventMapping, Schema, Source, load_schema
 from golden.golden import FORMATS, Golden, Row, counted, shown
 

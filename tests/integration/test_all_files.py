@@ -19,9 +19,9 @@ from typing import Any
 import pytest
 
 from aws import Site, notification, wait_until
+from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.metrics import total
-from fastfold.podcmd import build_worker
 from fastfold.supervisor import Pod
 from servers import NODE_TIMEOUT_MS
 from states import Identity, assert_states, open_redis, read_keys

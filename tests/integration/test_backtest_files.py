@@ -8,7 +8,7 @@ import pytest
 
 from fastfold.backtest import Backtest
 from fastfold.expectations import judge, load_expectations
-from fastfold.ruleset import load_rules
+from fastfold.rules.ruleset import load_rules
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
 

@@ -16,9 +16,9 @@ import pytest
 from aws import CREDENTIALS, wait_until
 from batches import record
 from fastfold.alert import Publisher
+from fastfold.commands.pod import build_worker
 from fastfold.errors import Undelivered
 from fastfold.metrics import Meter
-from fastfold.podcmd import build_worker
 from fleet import Fleet
 from servers import RedisServer
 from sqs import Cloud

@@ -11,10 +11,10 @@ import pytest
 from batches import record
 from fastfold import api
 from fastfold.backtest import Backtest
-from fastfold.detection import detection_key
-from fastfold.detection_form import encode_record
+from fastfold.detection.form import encode_record
+from fastfold.detection.record import detection_key
 from fastfold.exits import Exit
-from fastfold.ruleset import load_rules
+from fastfold.rules.ruleset import load_rules
 from fastfold.schema import load_definition, load_schema
 from fastfold.store import host_key, process_key
 from fastfold.types import Limits

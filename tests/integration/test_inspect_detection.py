@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from fastfold.detection import DetectionRecord, Raised, Told, detection_key
-from fastfold.detection_form import encode_record
+from fastfold.detection.form import encode_record
+from fastfold.detection.mark_types import Mark
+from fastfold.detection.record import DetectionRecord, Raised, Told, detection_key
 from fastfold.exits import Exit
-from fastfold.mark_types import Mark
 from fastfold.store import host_key
 from fastfold.values import pack_value
 from looking import Stored, state

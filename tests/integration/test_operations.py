@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from aws import Site, notification
 from batches import batch
 from fastfold.cli import cli
+from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.listing import Lister
 from fastfold.metrics import Meter
-from fastfold.podcmd import build_worker
 from servers import RedisServer
 
 pytestmark = pytest.mark.servers

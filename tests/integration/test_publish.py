@@ -18,14 +18,14 @@ from click.testing import CliRunner
 from alerts import HOSTILE, an_alert, hostile_alert
 from aws import free_port
 from fastfold.alert import Publisher
-from fastfold.alert_types import Alert
+from fastfold.alerts.types import Alert
 from fastfold.assembly import make_publisher
 from fastfold.cli import cli
 from fastfold.config import Settings
 from fastfold.errors import ConfigError, Undelivered
 from fastfold.metrics import Meter
-from fastfold.sinks import open_outlets
-from fastfold.sinks_read import read_sinks
+from fastfold.sinks.opening import open_outlets
+from fastfold.sinks.read import read_sinks
 from hooks import Hook
 from sqs import Cloud
 

@@ -14,11 +14,11 @@ from click.testing import CliRunner, Result
 from aws import Site, wait_until
 from batches import batch, expected
 from fastfold.cli import cli
+from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.exits import Exit
 from fastfold.listing import Lister
 from fastfold.metrics import Meter, Snapshot, total
-from fastfold.podcmd import build_worker
 from fleet import HOLD_S
 from states import assert_states, open_redis, read_keys
 

@@ -13,15 +13,15 @@ from botocore.exceptions import ClientError
 
 from alerts import HOSTILE, an_alert, hostile_alert
 from aws import REGION, MotoServer
-from fastfold.alert_forms import line_of
-from fastfold.alert_types import Alert
+from fastfold.alerts.forms import line_of
+from fastfold.alerts.types import Alert
 from fastfold.config import Settings
 from fastfold.errors import ConfigError, Unavailable
 from fastfold.metrics import Meter
-from fastfold.sink_aws import QueueSink, TopicSink
-from fastfold.sink_types import TAKEN, Parcel, QueueFacts, Sink, SinkFacts, TopicFacts
-from fastfold.sinks import open_outlets
-from fastfold.sinks_read import ATTRIBUTE_BYTES, MESSAGE_BYTES
+from fastfold.sinks.aws import QueueSink, TopicSink
+from fastfold.sinks.opening import open_outlets
+from fastfold.sinks.read import ATTRIBUTE_BYTES, MESSAGE_BYTES
+from fastfold.sinks.types import TAKEN, Parcel, QueueFacts, Sink, SinkFacts, TopicFacts
 from sqs import Cloud
 
 MOST = MESSAGE_BYTES - ATTRIBUTE_BYTES
@@ -207,7 +207,7 @@ def test_what_is_not_in_the_answer_was_not_taken() -> None:
 
 
 def test_secrets_and_files_are_looked_at_when_a_sink_is_opened(tmp_path: Path) -> None:
-    from fastfold.sink_types import FileFacts, WebhookFacts
+    from fastfold.sinks.types import FileFacts, WebhookFacts
 
     hook = WebhookFacts("https://soc.example/", secret_env="SOC", authorization_env="TOKEN", ca_file="")
 

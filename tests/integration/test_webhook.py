@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from fastfold import webhook_address
 from fastfold.errors import Unavailable
-from fastfold.sink_types import TAKEN, Answer, Parcel, WebhookFacts
-from fastfold.sink_webhook import AFTER_MOST_S, ANSWER_BYTES, WebhookSink
-from fastfold.webhook_address import find_addresses, is_allowed
+from fastfold.sinks import webhook_address
+from fastfold.sinks.types import TAKEN, Answer, Parcel, WebhookFacts
+from fastfold.sinks.webhook import AFTER_MOST_S, ANSWER_BYTES, WebhookSink
+from fastfold.sinks.webhook_address import find_addresses, is_allowed
 from hooks import Dripping, Hook
 from tls import Authority
 

@@ -11,9 +11,9 @@ import pytest
 
 from aws import Site, notification, wait_until
 from batches import batch, expected, record
+from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.metrics import Meter, Snapshot, total
-from fastfold.podcmd import build_worker
 from fastfold.types import Limits
 from fastfold.worker import Worker
 from states import assert_states, open_redis, read_keys

@@ -20,11 +20,11 @@ import pyarrow
 
 from fastfold._core import EventFolder, EventPlan, Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
 from fastfold.api import States, fold, parse
+from fastfold.detection.matching import Matcher
 from fastfold.errors import CorruptValue, Reject
 from fastfold.folding import fold_file, fold_with_events
 from fastfold.inflate import open_inflater
-from fastfold.matching import Matcher
-from fastfold.rule_types import AnyOf, Rule, Step, Test
+from fastfold.rules.types import AnyOf, Rule, Step, Test
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
 

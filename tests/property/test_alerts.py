@@ -9,14 +9,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alerts import alerts
-from fastfold.alert_cut import LEAST_BYTES
-from fastfold.alert_forms import FORMS, line_of
-from fastfold.alert_types import Alert
-from fastfold.alert_words import words_of
-from fastfold.sink_aws import BATCH_BYTES, QueueSink, TopicSink
-from fastfold.sink_types import Parcel, WebhookFacts
-from fastfold.sink_webhook import WebhookSink
-from fastfold.sinks_read import ATTRIBUTE_BYTES, MESSAGE_BYTES
+from fastfold.alerts.cut import LEAST_BYTES
+from fastfold.alerts.forms import FORMS, line_of
+from fastfold.alerts.types import Alert
+from fastfold.alerts.words import words_of
+from fastfold.sinks.aws import BATCH_BYTES, QueueSink, TopicSink
+from fastfold.sinks.read import ATTRIBUTE_BYTES, MESSAGE_BYTES
+from fastfold.sinks.types import Parcel, WebhookFacts
+from fastfold.sinks.webhook import WebhookSink
 
 FEW = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 

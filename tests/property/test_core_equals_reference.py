@@ -22,8 +22,8 @@ from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.folding import fold_file
 from fastfold.inflate import open_inflater
 from fastfold.reference import Event
-from fastfold.reference_version2 import MARK_2
-from fastfold.reference_version3 import MARK_3
+from fastfold.reference.version2 import MARK_2
+from fastfold.reference.version3 import MARK_3
 from fastfold.schema import EventMapping, FoldDefinition, Schema, Source
 from fastfold.states import State, Text, TextSet, Value
 from fastfold.types import COLUMNS, KINDS, Limits

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastfold.detecting import DetectionRules, detect, detect_again
-from fastfold.detection import DetectionLimits, DetectionRecord, Found, Keep, Raised, Told, rule_digest
-from fastfold.detection_form import decode_record, encode_record
+from fastfold.detection.detecting import DetectionRules, detect, detect_again
+from fastfold.detection.evaluate import evaluate
+from fastfold.detection.form import decode_record, encode_record
+from fastfold.detection.mark_types import Mark
+from fastfold.detection.record import DetectionLimits, DetectionRecord, Found, Keep, Raised, Told, rule_digest
 from fastfold.errors import CorruptValue
-from fastfold.evaluate import evaluate
-from fastfold.mark_types import Mark
-from fastfold.reference_detection import reference_alerts, reference_stretches
-from fastfold.rule_types import KindIn, Rule, RuleType, Step
+from fastfold.reference.detection import reference_alerts, reference_stretches
+from fastfold.rules.types import KindIn, Rule, RuleType, Step
 from fastfold.types import BatchId
 
 BATCH = b"batch-00"

@@ -6,12 +6,12 @@ import re2
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fastfold.comparisons import caseless
-from fastfold.matching import Matcher
-from fastfold.reference_matching import reference_holds, reference_marks
-from fastfold.required_text import required_text
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule, Step
-from fastfold.rule_types import Test as Comparison
+from fastfold.detection.matching import Matcher
+from fastfold.reference.matching import reference_holds, reference_marks
+from fastfold.rules.comparisons import caseless
+from fastfold.rules.required_text import required_text
+from fastfold.rules.types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule, Step
+from fastfold.rules.types import Test as Comparison
 from matching import Event, batch_of, rule_of
 
 # Characters whose case is folded to another length, to two others, to nothing simple; those of UTF-8 whose bytes

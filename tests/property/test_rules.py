@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastfold.errors import RuleError
-from fastfold.reference_matching import reference_holds
-from fastfold.rule_read import FIELDS, read_rule
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
-from fastfold.rule_values import ValueFault, Wild, check, pattern_condition, pattern_of
-from fastfold.rule_yaml import documents
+from fastfold.reference.matching import reference_holds
+from fastfold.rules.read import FIELDS, read_rule
+from fastfold.rules.types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
+from fastfold.rules.values import ValueFault, Wild, check, pattern_condition, pattern_of
+from fastfold.rules.yaml import documents
 
 SCALARS = st.one_of(
     st.none(),
@@ -119,7 +119,7 @@ def test_a_document_of_ours_is_a_rule_or_an_error_with_a_place(path: list[int], 
 
 @given(st.sampled_from([SIGMA, CORRELATION]), PATHS, trees(SIGMA_WORDS))
 def test_a_document_of_sigma_is_a_rule_or_an_error_with_a_place(base: Any, path: list[int], value: Any) -> None:
-    read_sigma = pytest.importorskip("fastfold.sigma").read_sigma
+    read_sigma = pytest.importorskip("fastfold.rules.sigma").read_sigma
     changed = put(base, path, value)
     given_ = [
         ("r.yml", document)

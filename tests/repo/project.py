@@ -22,8 +22,12 @@ _MADE = {".git", ".venv", "build", "dist", "__pycache__", "node_modules"}
 
 
 def modules() -> dict[str, Path]:
-    """Python modules of the package by name."""
-    return {path.stem: path for path in sorted(PACKAGE.glob("*.py"))}
+    """Python modules of the package by name, those of its packages with a dot."""
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        found[".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)] = path
+    return found
 
 
 def units() -> dict[str, Path]:
@@ -84,6 +88,16 @@ def _imports(node: ast.AST, at_start: bool) -> Iterator[Import]:
                     if alias.name != "__version__":
                         yield Import(f"fastfold.{alias.name}", child.lineno, at_start)
             else:
-                yield Import(child.module, child.lineno, at_start)
+                yield from _from(child.module, child, at_start)
         inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
         yield from _imports(child, at_start and not inside)
+
+
+def _from(module: str, node: ast.ImportFrom, at_start: bool) -> Iterator[Import]:
+    """What is imported from a module: that, or modules where it is a package of ours."""
+    folder = ROOT / "src" / Path(*module.split("."))
+    names = [alias.name for alias in node.names if (folder / f"{alias.name}.py").is_file()]
+    if len(names) < len(node.names):
+        yield Import(module, node.lineno, at_start)
+    for name in names:
+        yield Import(f"{module}.{name}", node.lineno, at_start)

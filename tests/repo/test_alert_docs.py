@@ -14,17 +14,17 @@ import jsonschema
 import pytest
 
 from alerts import SECOND_NS, START_NS, an_alert
-from fastfold.alert_cut import LEAST_BYTES, NO_CUT
-from fastfold.alert_ecs import ECS_VERSION
-from fastfold.alert_forms import FORMS
-from fastfold.alert_native import native
-from fastfold.alert_ocsf import OCSF_VERSION
+from fastfold.alerts.cut import LEAST_BYTES, NO_CUT
+from fastfold.alerts.ecs import ECS_VERSION
+from fastfold.alerts.forms import FORMS
+from fastfold.alerts.native import native
+from fastfold.alerts.ocsf import OCSF_VERSION
 from fastfold.errors import SchemaError
 from fastfold.metrics import METRICS, RULES
-from fastfold.rule_types import LEVELS
-from fastfold.sink_types import KINDS
-from fastfold.sink_webhook import sign
-from fastfold.sinks_read import _COMMON, _OF_KIND, ATTRIBUTE_BYTES, MESSAGE_BYTES, read_sinks
+from fastfold.rules.types import LEVELS
+from fastfold.sinks.read import _COMMON, _OF_KIND, ATTRIBUTE_BYTES, MESSAGE_BYTES, read_sinks
+from fastfold.sinks.types import KINDS
+from fastfold.sinks.webhook import sign
 from repo.project import ROOT
 
 PAGE = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")

@@ -8,10 +8,11 @@ import textwrap
 
 import pytest
 
-from fastfold.rule_read import FIELDS, read_rule
-from fastfold.rule_types import Rule
-from fastfold.rule_yaml import documents
-from fastfold.ruleset import load_rules
+from fastfold.rules.read import FIELDS, read_rule
+from fastfold.rules.ruleset import load_rules
+from fastfold.rules.sigma_fields import CATEGORIES, GROUP_HOST
+from fastfold.rules.types import Rule
+from fastfold.rules.yaml import documents
 from fastfold.schema import Schema, Source, list_schemas, load_schema
 from fastfold.schema_types import (
     ALTERNATIVES,
@@ -25,7 +26,6 @@ from fastfold.schema_types import (
     SOURCE_FORMS,
     TIME_FORMS,
 )
-from fastfold.sigma_fields import CATEGORIES, GROUP_HOST
 from fastfold.types import COLUMNS, KINDS, OPS
 from repo.project import PACKAGE, ROOT
 

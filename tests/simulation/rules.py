@@ -1,8 +1,8 @@
 """Rules over the files of a scenario, what these find in a file, and the alerts that must come of it.
 
 An event is of the kind that stands for its file, so a step is a set of files.  Marks are made by the program's own
-`fastfold.marks.Marker`; only the search for events that meet a step is left out, as is the parser: neither has a part
-in the protocol.
+`fastfold.detection.marks.Marker`; only the search for events that meet a step is left out, as is the parser:
+neither has a part in the protocol.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from random import Random
 
-from fastfold.detecting import DetectionRules
-from fastfold.detection import DetectionLimits
-from fastfold.mark_types import HostMarks, Mark
-from fastfold.marks import Marker, event_digest
-from fastfold.reference_detection import reference_alerts
-from fastfold.rule_types import KindIn, Level, Rule, RuleType, Scope, Step
+from fastfold.detection.detecting import DetectionRules
+from fastfold.detection.mark_types import HostMarks, Mark
+from fastfold.detection.marks import Marker, event_digest
+from fastfold.detection.record import DetectionLimits
+from fastfold.reference.detection import reference_alerts
+from fastfold.rules.types import KindIn, Level, Rule, RuleType, Scope, Step
 from fastfold.types import KINDS
 
 __all__ = ["Due", "Owner", "alerts_due", "draw_rules", "event_ns", "marks_of", "of_rules", "told"]

@@ -20,12 +20,12 @@ from fastfold import (
     ledger,
     metrics,
     pipeline,
-    sink_lane,
     source,
     store,
     topology,
     worker,
 )
+from fastfold.sinks import lane as sink_lane
 from fastfold.store import host_key, key_slot
 from simulation.aws import Bucket, SimQueue, Stored, notification
 from simulation.files import BUCKET, body_of

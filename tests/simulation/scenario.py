@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from random import Random
 
-from fastfold.rule_types import Rule
+from fastfold.rules.types import Rule
 from simulation.aws import AwsFaults
 from simulation.redis_node import NetworkFaults
 from simulation.rules import draw_rules, told

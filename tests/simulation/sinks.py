@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fastfold.alert import Publisher
 from fastfold.errors import Unavailable
 from fastfold.metrics import Meter
-from fastfold.sink_lane import Lane, Outlet
-from fastfold.sink_types import TAKEN, Answer, Parcel, Route, SinkFacts
+from fastfold.sinks.lane import Lane, Outlet
+from fastfold.sinks.types import TAKEN, Answer, Parcel, Route, SinkFacts
 from simulation.scheduler import World
 
 __all__ = ["Receiver", "SinkFaults", "make_publisher", "receivers"]

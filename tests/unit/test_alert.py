@@ -14,12 +14,12 @@ import pytest
 from alerts import START_NS, an_alert
 from aws import wait_until
 from fastfold.alert import CHUNK, Publisher
-from fastfold.alert_types import Alert
+from fastfold.alerts.types import Alert
 from fastfold.errors import ConfigError, RetryError, Unavailable, Undelivered
 from fastfold.metrics import Meter
 from fastfold.retry import BackoffPolicy
-from fastfold.sink_lane import REMEMBERED_S, RETURN_MOST_S, Lane, Outlet, Waiter
-from fastfold.sink_types import TAKEN, Answer, Parcel, Route, SinkFacts
+from fastfold.sinks.lane import REMEMBERED_S, RETURN_MOST_S, Lane, Outlet, Waiter
+from fastfold.sinks.types import TAKEN, Answer, Parcel, Route, SinkFacts
 
 END_S = 10
 REFUSED = Answer("refused", "not\nthis")

@@ -15,16 +15,16 @@ from ocsf_json_schema import OcsfJsonSchemaEmbedded, get_ocsf_schema
 
 from alerts import HOSTILE, START_NS, a_step, an_alert, hostile_alert
 from ecs_fields import FIELDS
-from fastfold.alert_cut import NO_CUT, Cut
-from fastfold.alert_ecs import ecs
-from fastfold.alert_forms import FORMS, LEAST_BYTES, line_of
-from fastfold.alert_native import native
-from fastfold.alert_ocsf import OCSF_VERSION, ocsf
-from fastfold.alert_parts import base_name, split_remote, split_user
-from fastfold.alert_types import Alert, AlertTimes
-from fastfold.alert_words import words_of
-from fastfold.attack import TACTICS, attacks_of
-from fastfold.rule_types import LEVELS
+from fastfold.alerts.attack import TACTICS, attacks_of
+from fastfold.alerts.cut import NO_CUT, Cut
+from fastfold.alerts.ecs import ecs
+from fastfold.alerts.forms import FORMS, LEAST_BYTES, line_of
+from fastfold.alerts.native import native
+from fastfold.alerts.ocsf import OCSF_VERSION, ocsf
+from fastfold.alerts.parts import base_name, split_remote, split_user
+from fastfold.alerts.types import Alert, AlertTimes
+from fastfold.alerts.words import words_of
+from fastfold.rules.types import LEVELS
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "alert.schema.json").read_text())
 NATIVE = jsonschema.Draft202012Validator(SCHEMA)

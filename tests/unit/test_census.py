@@ -7,9 +7,9 @@ from collections import Counter
 
 import pytest
 
-from fastfold.census import Census, Observation, age_of, mean_and_margin, spread
+from fastfold.census.costs import reducer_costs
+from fastfold.census.totals import Census, Observation, age_of, mean_and_margin, spread
 from fastfold.decoding import Decoder
-from fastfold.reducer_costs import reducer_costs
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from fastfold import foldcmd
 from fastfold.cli import cli
+from fastfold.commands import fold as foldcmd
 from fastfold.exits import Exit, exit_table
 from fastfold.generate import Corpus, batches, write
 

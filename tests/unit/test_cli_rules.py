@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from fastfold.cli import cli
 from fastfold.exits import Exit
-from fastfold.ruleset import load_rules
+from fastfold.rules.ruleset import load_rules
 
 RULES = """\
 id: own

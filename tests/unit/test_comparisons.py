@@ -10,9 +10,9 @@ import numpy
 import pytest
 import re2
 
-import fastfold.required_text
-from fastfold.comparisons import address_of, caseless, caseless_points, number_of
-from fastfold.required_text import required_text
+import fastfold.rules.required_text
+from fastfold.rules.comparisons import address_of, caseless, caseless_points, number_of
+from fastfold.rules.required_text import required_text
 
 
 @pytest.mark.parametrize(
@@ -120,4 +120,4 @@ def test_required_texts(regex: str, text: str) -> None:
 
 
 def test_the_examples_of_required_texts() -> None:
-    assert doctest.testmod(fastfold.required_text).failed == 0
+    assert doctest.testmod(fastfold.rules.required_text).failed == 0

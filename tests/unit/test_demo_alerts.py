@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from alerts import SECOND_NS, START_NS, a_step, an_alert
-from fastfold.alert_forms import line_of
-from fastfold.alert_types import Alert
+from fastfold.alerts.forms import line_of
+from fastfold.alerts.types import Alert
 from fastfold.demo_alerts import Latency, alert_latency, write_sinks
-from fastfold.sink_types import FileFacts
-from fastfold.sinks_read import load_sinks
+from fastfold.sinks.read import load_sinks
+from fastfold.sinks.types import FileFacts
 
 
 def line(number: int, published_s: float, *files: str, rule: str = "r") -> str:

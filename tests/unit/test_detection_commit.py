@@ -8,11 +8,11 @@ import pytest
 
 from committing import NEVER, a_batch, a_committer, deltas
 from fastfold.commit import Committer
-from fastfold.detecting import BatchMarks, DetectionRules
-from fastfold.detection import detection_key
-from fastfold.mark_types import HostMarks, Mark
-from fastfold.marks import Marker
-from fastfold.rule_types import KindIn, Rule, Step
+from fastfold.detection.detecting import BatchMarks, DetectionRules
+from fastfold.detection.mark_types import HostMarks, Mark
+from fastfold.detection.marks import Marker
+from fastfold.detection.record import detection_key
+from fastfold.rules.types import KindIn, Rule, Step
 from fastfold.store import Command, Connection, MemoryStore, Reply, host_key
 
 RULE = Rule(

@@ -17,12 +17,12 @@ import pytest
 from batches import record
 from committing import NEVER, a_batch, a_committer, memory_connect
 from fastfold._core import EventFolder, EventPlan
-from fastfold.alert_types import Alert
-from fastfold.detecting import BatchMarks, DetectionRules
+from fastfold.alerts.types import Alert
+from fastfold.detection.detecting import BatchMarks, DetectionRules
+from fastfold.detection.matching import Matcher
 from fastfold.folding import fold_with_events
-from fastfold.matching import Matcher
-from fastfold.rule_types import Rule
-from fastfold.ruleset import load_rules
+from fastfold.rules.ruleset import load_rules
+from fastfold.rules.types import Rule
 from fastfold.schema import load_definition, load_schema
 from fastfold.store import MemoryStore
 from fastfold.types import Limits

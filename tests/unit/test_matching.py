@@ -7,12 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from fastfold.detection.mark_types import HostMarks, Mark
+from fastfold.detection.matching import Matcher
 from fastfold.errors import ConfigError
-from fastfold.mark_types import HostMarks, Mark
-from fastfold.matching import Matcher
-from fastfold.reference_matching import reference_marks
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
-from fastfold.rule_types import Test as Comparison
+from fastfold.reference.matching import reference_marks
+from fastfold.rules.types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
+from fastfold.rules.types import Test as Comparison
 from fastfold.types import KINDS
 from matching import Event, batch_of, rule_of
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from fastfold import reference
 from fastfold.errors import CorruptValue
 from fastfold.ledger import HostRecord, LedgerEntry
-from fastfold.rawlayout import outer_fields, payload_fields
-from fastfold.rawwalk import Field
+from fastfold.raw.layout import outer_fields, payload_fields
+from fastfold.raw.walk import Field
 from fastfold.schema import FoldDefinition, load_definition
 from fastfold.states import State, Text, TextSet, format_time
 from fastfold.values import unpack_value

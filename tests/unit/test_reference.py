@@ -18,8 +18,8 @@ import zstandard
 from fastfold import reference
 from fastfold.errors import CorruptValue, IdentityClash, Reject
 from fastfold.reference import Event, decode, encode, fold, inflate, merge_states, parse_lines, parse_time, read_lines
-from fastfold.reference_bytes import varint
-from fastfold.reference_version2 import MARK_2
+from fastfold.reference.bytes import varint
+from fastfold.reference.version2 import MARK_2
 from fastfold.schema import (
     Condition,
     EventMapping,
@@ -1123,27 +1123,18 @@ def test_every_truncation_and_every_extension_of_a_payload_is_refused() -> None:
 
 
 def test_the_reference_imports_nothing_of_the_core() -> None:
-    parts = [
-        "",
-        "_bounds",
-        "_bytes",
-        "_inflate",
-        "_payload",
-        "_records",
-        "_times",
-        "_version1",
-        "_version2",
-        "_version3",
-    ]
     modules: set[str | None] = set()
-    for part in parts:
-        tree = ast.parse(Path(reference.__file__).with_name(f"reference{part}.py").read_text(encoding="utf-8"))
+    for path in Path(reference.__file__).parent.glob("*.py"):
+        # What these two know of marks and records has nothing of the core either, but they are no part of a state.
+        if path.stem in {"detection", "matching"}:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
         modules |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
         modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert {name for name in modules if name and name.startswith("fastfold")} == {
+    ours = {name for name in modules if name and name.startswith("fastfold")}
+    assert {name for name in ours if not name.startswith("fastfold.reference.")} == {
         "fastfold.bounds",
         "fastfold.errors",
-        *(f"fastfold.reference{part}" for part in parts[1:]),
         "fastfold.schema",
         "fastfold.states",
         "fastfold.types",

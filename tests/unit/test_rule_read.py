@@ -7,14 +7,14 @@ import pickle
 import pytest
 import yaml
 
-from fastfold import rule_yaml
 from fastfold.errors import RuleError, RuleSetError, StopError
-from fastfold.rule_read import read_rule
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule, Step
-from fastfold.rule_types import Test as Compare
-from fastfold.rule_values import ValueFault, number_of, pattern_of, span_ns
-from fastfold.rule_version import version_of
-from fastfold.rule_yaml import documents
+from fastfold.rules import yaml as rule_yaml
+from fastfold.rules.read import read_rule
+from fastfold.rules.types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule, Step
+from fastfold.rules.types import Test as Compare
+from fastfold.rules.values import ValueFault, number_of, pattern_of, span_ns
+from fastfold.rules.version import version_of
+from fastfold.rules.yaml import documents
 
 RULE = r"""
 id: office.shell-1

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from fastfold.errors import RuleError, RuleSetError
-from fastfold.rule_fields import columns_of, implied_kinds, unpopulated
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
-from fastfold.rule_types import Test as Compare
-from fastfold.ruleset import RuleSet, RuleWatcher, load_rules, load_set, read_files, rule_files
+from fastfold.rules.fields import columns_of, implied_kinds, unpopulated
+from fastfold.rules.ruleset import RuleSet, RuleWatcher, load_rules, load_set, read_files, rule_files
+from fastfold.rules.types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
+from fastfold.rules.types import Test as Compare
 from fastfold.schema import load_schema
 from fastfold.types import KINDS
 

@@ -10,13 +10,13 @@ import pytest
 pytest.importorskip("sigma", reason="pySigma is not installed")
 
 from fastfold.errors import RuleError
-from fastfold.reference_matching import reference_holds
-from fastfold.rule_read import Outcome
-from fastfold.rule_types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
-from fastfold.rule_types import Test as Compare
-from fastfold.rule_yaml import documents
-from fastfold.sigma import read_sigma
-from fastfold.sigma_fields import ADDRESS, CATEGORIES, INITIATED, PORT
+from fastfold.reference.matching import reference_holds
+from fastfold.rules.read import Outcome
+from fastfold.rules.sigma import read_sigma
+from fastfold.rules.sigma_fields import ADDRESS, CATEGORIES, INITIATED, PORT
+from fastfold.rules.types import AllOf, AnyOf, Condition, Exists, KindIn, Not, Rule
+from fastfold.rules.types import Test as Compare
+from fastfold.rules.yaml import documents
 from fastfold.types import COLUMNS, KINDS
 from matching import finds
 

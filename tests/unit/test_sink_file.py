@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from fastfold import sink_file
 from fastfold.errors import ConfigError, Unavailable
-from fastfold.sink_file import FileSink, StdoutSink
-from fastfold.sink_types import TAKEN, FileFacts, Parcel
+from fastfold.sinks import file as sink_file
+from fastfold.sinks.file import FileSink, StdoutSink
+from fastfold.sinks.types import TAKEN, FileFacts, Parcel
 
 
 def parcel(number: int, size_bytes: int = 0) -> Parcel:
@@ -116,8 +116,8 @@ def test_a_path_that_cannot_be_a_file_is_an_error_of_the_start(tmp_path: Path) -
 
 WRITE = """
 import sys
-from fastfold.sink_file import FileSink, StdoutSink
-from fastfold.sink_types import FileFacts, Parcel
+from fastfold.sinks.file import FileSink, StdoutSink
+from fastfold.sinks.types import FileFacts, Parcel
 sink = FileSink(FileFacts(sys.argv[2])) if len(sys.argv) > 2 else StdoutSink()
 for number in range(40):
     # More than a pipe holds: a writer stops in the middle, and others may go on.

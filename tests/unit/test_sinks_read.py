@@ -9,8 +9,8 @@ import pytest
 
 from alerts import an_alert
 from fastfold.errors import SchemaError
-from fastfold.sink_types import FileFacts, QueueFacts, Route, TopicFacts, WebhookFacts
-from fastfold.sinks_read import DEFAULT_SINKS, load_sinks, read_sinks
+from fastfold.sinks.read import DEFAULT_SINKS, load_sinks, read_sinks
+from fastfold.sinks.types import FileFacts, QueueFacts, Route, TopicFacts, WebhookFacts
 
 HOOK = '[[sink]]\nname = "soc"\nkind = "webhook"\nurl = "https://soc.example/in"\n'
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from fastfold.rule_fields import implied_kinds, unpopulated
-from fastfold.rule_types import Rule
-from fastfold.ruleset import load_rules
+from fastfold.rules.fields import implied_kinds, unpopulated
+from fastfold.rules.ruleset import load_rules
+from fastfold.rules.types import Rule
 from fastfold.schema import list_schemas, load_schema
 from fastfold.types import COLUMNS
 from matching import finds

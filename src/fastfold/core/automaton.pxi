@@ -22,7 +22,7 @@ cdef enum:
     NO_PATTERN = 0xFFFFFFFF
     ROW_MOST = 0x40000000       # places of a table of moves
 
-# Operators of rule_types.py, by the numbers above.
+# Operators of rules/types.py, by the numbers above.
 cdef tuple _PATTERN_OPERATORS = ("contains", "startswith", "endswith", "equals")
 
 

@@ -1,4 +1,4 @@
-# Judge: what a record is, as reference_records.py says it: required conditions, mappings, host, process, time,
+# Judge: what a record is, as reference/records.py says it: required conditions, mappings, host, process, time,
 # columns.  The outcome is one or two event rows, or the reason why there is none.
 
 

@@ -1,0 +1,1 @@
+"""Alerts: what one says, and the forms in which it is published."""

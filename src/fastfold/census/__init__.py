@@ -1,0 +1,1 @@
+"""The census: what the memory of Redis is spent on."""

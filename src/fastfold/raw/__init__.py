@@ -1,0 +1,1 @@
+"""Values field by field, as `inspect --raw` prints them."""
