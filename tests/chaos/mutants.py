@@ -49,10 +49,10 @@ def refusals_ignored(settings: Settings, meter: Meter) -> Worker:
     """What a server says against a write is not heard."""
     settle: Any = commit.Committer._settle
 
-    def settle_all(self: Any, run: Any, lane: Any, answer: list[Any]) -> None:
+    def settle_all(self: Any, run: Any, lane: Any, track: Any, answer: list[Any]) -> None:
         if any(isinstance(reply, ReplyError) for reply in answer):
             answer = [*answer[:-1], []]
-        settle(self, run, lane, [None if isinstance(reply, ReplyError) else reply for reply in answer])
+        settle(self, run, lane, track, [None if isinstance(reply, ReplyError) else reply for reply in answer])
 
     _replace(commit.Committer, "_settle", settle_all)
     return build_worker(settings, meter)
