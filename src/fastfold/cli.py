@@ -20,7 +20,7 @@ from fastfold.commands.backtest import backtest
 from fastfold.commands.dictionary import dictionary
 from fastfold.commands.dlq import dlq
 from fastfold.commands.help import HelpGroup
-from fastfold.commands.options import files_named, needs, setting_options
+from fastfold.commands.options import files_named, setting_options
 from fastfold.commands.replay import replay
 from fastfold.commands.rules import rules
 from fastfold.commands.schema import definition, schema
@@ -28,6 +28,7 @@ from fastfold.commands.see import census, explain, inspect
 from fastfold.config import SETTINGS, load
 from fastfold.errors import CorruptValue, FastfoldError, IdentityClash, StopError, Unavailable, UnknownForm
 from fastfold.exits import Exit, exit_table
+from fastfold.extras import needs
 from fastfold.text import escape
 
 __all__ = ["cli", "main"]

@@ -30,12 +30,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from fastfold.commands.demo_screen import Figures, Screen, open_screen
 from fastfold.commands.fold import find_files
 from fastfold.commands.pod import build_worker
 from fastfold.config import Settings
 from fastfold.decoding import Decoder
 from fastfold.demo_alerts import alert_latency, write_sinks
+from fastfold.demo_screen import Figures, Screen, open_screen
 from fastfold.exits import Exit
 from fastfold.foldpool import hold_interrupts
 from fastfold.generate import Corpus, write

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from fastfold.commands.printing import Line, shown
+from fastfold.printing import Line, shown
 from fastfold.schema import FoldDefinition
 from fastfold.show import short_time
 from fastfold.states import State, Text, TextSet, Value, format_time

@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from typing import BinaryIO
 
-from fastfold.commands.printing import Line, Printer, shown
-from fastfold.commands.scan_progress import open_progress
 from fastfold.config import Settings
 from fastfold.decoding import UNREADABLE, Decoder, is_detection_key, is_host_key
 from fastfold.detection.page import detection_object, detection_page
@@ -21,8 +19,10 @@ from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace, Pace
 from fastfold.lookup import Lookup, Query, nothing, say
 from fastfold.page import host_lines, host_object, host_page, page
+from fastfold.printing import Line, Printer, shown
 from fastfold.raw.layout import outer_fields, payload_fields
 from fastfold.raw.walk import Field
+from fastfold.scan_progress import open_progress
 from fastfold.schema import load_definition
 from fastfold.show import short_time
 from fastfold.states import State, Text, TextSet, to_json

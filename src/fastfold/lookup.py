@@ -10,12 +10,12 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fastfold.commands.scan_progress import Progress
 from fastfold.decoding import UNREADABLE, Decoder
 from fastfold.errors import CorruptValue, IdentityClash
 from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace
 from fastfold.page import ids_named
+from fastfold.scan_progress import Progress
 from fastfold.show import text_of
 from fastfold.states import State
 from fastfold.store import host_key, process_key

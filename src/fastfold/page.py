@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import NamedTuple
 
-from fastfold.commands.printing import Line, shown
 from fastfold.ledger import HostRecord
+from fastfold.printing import Line, shown
 from fastfold.schema import FoldDefinition, Reducer
 from fastfold.show import count_of, duration, short_time, text_of
 from fastfold.states import State, Text, TextSet, format_time

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from fastfold.commands.options import needs
 from fastfold.config import Settings
 from fastfold.decoding import Decoder
 from fastfold.errors import CorruptValue, IdentityClash
+from fastfold.extras import needs
 from fastfold.schema import FoldDefinition, load_definition
 from fastfold.states import State
 from fastfold.store import host_key, process_key

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from fastfold.commands.printing import Line, shown
+from fastfold.printing import Line, shown
 from fastfold.show import short_time, text_of
 from fastfold.states import State, Text, format_time
 

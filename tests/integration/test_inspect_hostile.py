@@ -16,9 +16,9 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from fastfold import reference
-from fastfold.commands.printing import Printer
 from fastfold.exits import Exit
 from fastfold.page import page
+from fastfold.printing import Printer
 from fastfold.states import State, Text, TextSet
 from fastfold.store import host_key, process_key
 from fastfold.values import pack_value

@@ -16,9 +16,9 @@ LAYERS = (
     "alerts census commands detection raw rules sinks",
     "alerts.attack detection.mark_types dictionary_tables errors exits generate.words rules.comparisons"
     " rules.required_text rules.types text types",
-    "alerts.types",
+    "alerts.types extras",
     "alerts.cut alerts.parts sinks.types",
-    "commands.demo_screen commands.printing commands.progress commands.scan_progress config demo_alerts"
+    "demo_screen printing commands.progress scan_progress config demo_alerts"
     " dictionaries local logs metrics notification parking reference.times retry rules.sigma_fields"
     " rules.values rules.version rules.yaml schema_types store tables waiting",
     "bounds breaker clients commands.help commands.options detection.marks health ledger rules.read schema_read",
@@ -111,10 +111,10 @@ ONLY_IN = {
     "matplotlib": {"census.plot"},
     "rich": {
         "show",
-        "commands.printing",
+        "printing",
         "commands.progress",
-        "commands.scan_progress",
-        "commands.demo_screen",
+        "scan_progress",
+        "demo_screen",
         "commands.census_screen",
         "commands.fold",
     },

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from fastfold.commands.census_screen import size
-from fastfold.commands.scan_progress import open_progress
+from fastfold.scan_progress import open_progress
 
 
 class Stream(io.StringIO):

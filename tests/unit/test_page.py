@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from fastfold.commands.printing import plain, shown
 from fastfold.difference import changes, difference_lines, difference_object
 from fastfold.page import host_lines, ids_named, page
+from fastfold.printing import plain, shown
 from fastfold.schema import load_definition
 from fastfold.states import State, Text, TextSet
 

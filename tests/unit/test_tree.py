@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastfold.commands.printing import plain
+from fastfold.printing import plain
 from fastfold.states import State, Text
 from fastfold.tree import INDENT_MAX, grow, tree_lines, tree_object
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass
 
 from fastfold.census.costs import ReducerCost, reducer_costs
 from fastfold.census.totals import Census, Estimate, Observation, age_of, spread
-from fastfold.commands.scan_progress import Progress
 from fastfold.config import Settings
 from fastfold.decoding import UNREADABLE, Decoder, is_detection_key, is_host_key
 from fastfold.dictionaries import dictionary_for
 from fastfold.errors import CorruptValue, UnknownForm
 from fastfold.keyspace import SCAN_COUNT, KeySize, Keyspace, Pace
 from fastfold.resp import Node
+from fastfold.scan_progress import Progress
 from fastfold.schema import load_definition
 from fastfold.states import State
 from fastfold.values import ValueForm

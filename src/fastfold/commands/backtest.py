@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from fastfold.commands.help import HelpCommand
-from fastfold.commands.options import files_named, needs
+from fastfold.commands.options import files_named
 from fastfold.exits import Exit
+from fastfold.extras import needs
 
 __all__ = ["backtest"]
 

@@ -8,11 +8,11 @@ from typing import BinaryIO
 
 from fastfold.census.taking import Wish, take
 from fastfold.commands.census_screen import print_report
-from fastfold.commands.scan_progress import open_progress
 from fastfold.config import Settings
 from fastfold.errors import ConfigError
 from fastfold.exits import Exit
 from fastfold.lookup import say
+from fastfold.scan_progress import open_progress
 
 __all__ = ["Wish", "run"]
 

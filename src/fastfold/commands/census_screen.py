@@ -13,7 +13,7 @@ from rich.text import Text
 
 from fastfold.census.taking import Report
 from fastfold.census.totals import Estimate, spread
-from fastfold.commands.printing import Printer
+from fastfold.printing import Printer
 from fastfold.text import escape
 
 __all__ = ["print_report", "size"]

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 
 from fastfold.commands.help import HelpCommand, HelpGroup
-from fastfold.commands.options import needs
 from fastfold.config import Settings, load
 from fastfold.dictionaries import (
     DICTIONARY_BYTES,
@@ -24,6 +23,7 @@ from fastfold.dictionaries import (
     train,
 )
 from fastfold.exits import Exit
+from fastfold.extras import needs
 from fastfold.text import escape
 
 __all__ = ["dictionary"]
@@ -146,10 +146,10 @@ def _of_files(files: Iterable[str], schema: str, definition: str) -> Iterator[tu
 def _of_redis(settings: Settings, definition: str, most: int) -> Iterator[tuple[Identity, bytes]]:
     """States of a Redis, in the present version whatever they are stored in."""
     needs("fastfold.keyspace")
-    from fastfold.commands.scan_progress import open_progress
     from fastfold.decoding import Decoder
     from fastfold.keyspace import Keyspace, Pace
     from fastfold.lookup import Lookup
+    from fastfold.scan_progress import open_progress
     from fastfold.schema import load_definition
     from fastfold.values import ValueForm
 

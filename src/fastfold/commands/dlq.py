@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from fastfold.commands.help import HelpGroup, Moment, moment
-from fastfold.commands.options import needs, setting_options
+from fastfold.commands.options import setting_options
 from fastfold.config import load
 from fastfold.exits import Exit
+from fastfold.extras import needs
 from fastfold.states import format_time
 from fastfold.text import escape, json_line
 

@@ -15,7 +15,6 @@ from typing import BinaryIO
 from fastfold import api
 from fastfold.backtest import Backtest
 from fastfold.commands.fold import find_files
-from fastfold.commands.printing import Printer
 from fastfold.config import Settings
 from fastfold.decoding import UNREADABLE, Decoder
 from fastfold.detection.explain_page import explanation_object, explanation_page
@@ -25,6 +24,7 @@ from fastfold.errors import IdentityClash
 from fastfold.exits import Exit
 from fastfold.keyspace import Keyspace, Pace
 from fastfold.lookup import Query, hosts_named, nothing, say, spellings
+from fastfold.printing import Printer
 from fastfold.rules.ruleset import SHIPPED, load_rules
 from fastfold.rules.types import Rule
 from fastfold.rules.words import unknown_rule

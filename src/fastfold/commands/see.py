@@ -8,9 +8,10 @@ import sys
 import click
 
 from fastfold.commands.help import HelpCommand
-from fastfold.commands.options import REDIS_SETTINGS, files_named, needs, setting_options
+from fastfold.commands.options import REDIS_SETTINGS, files_named, setting_options
 from fastfold.config import load
 from fastfold.exits import Exit
+from fastfold.extras import needs
 
 __all__ = ["census", "explain", "inspect"]
 

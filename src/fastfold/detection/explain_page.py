@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from fastfold.commands.printing import Line, shown
 from fastfold.detection.explaining import Event, Explanation, GroupStory, RaisedStory, StepStory, short_time
 from fastfold.detection.raising import UNLESS
+from fastfold.printing import Line, shown
 from fastfold.rules.words import span_text
 from fastfold.states import format_time
 

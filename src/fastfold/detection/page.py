@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fastfold.commands.printing import Line, shown
 from fastfold.detection.record import DetectionRecord, Found, Raised, Series
+from fastfold.printing import Line, shown
 from fastfold.states import format_time
 
 __all__ = ["detection_object", "detection_page"]

@@ -16,8 +16,8 @@ from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
 
-from fastfold.commands.options import MissingExtraError, needs
 from fastfold.errors import RuleError, RuleSetError
+from fastfold.extras import MissingExtraError, needs
 from fastfold.rules.read import Outcome, read_rule
 from fastfold.rules.types import Rule
 from fastfold.rules.yaml import FILE_BYTES, Node, documents
