@@ -34,7 +34,7 @@ def kill_master(world: World, tally: Tally, times: int) -> Iterator[Field]:
 
 
 def lose_acknowledged(world: World, tally: Tally, times: int) -> Iterator[Field]:
-    """The same, but the replica has nothing of what its master has acknowledged last; so often that it lost something."""
+    """The same, but the replica has nothing of what its master has acknowledged last: until so many have lost it."""
     for _ in range(TRIES * times):
         if tally.faults == times:
             break
