@@ -91,7 +91,12 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection((HOST, self._server_port), _IO_TIMEOUT_S)
+            try:
+                server = socket.create_connection((HOST, self._server_port), _IO_TIMEOUT_S)
+            except OSError:
+                # It is down, for now: so is what stands before it.
+                client.close()
+                continue
             client.settimeout(_IO_TIMEOUT_S)
             for one in (client, server):
                 # Replies pass one by one: with Nagle's algorithm each would wait for an ACK.
