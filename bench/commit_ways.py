@@ -17,6 +17,7 @@ import pickle
 import random
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
@@ -45,7 +46,7 @@ def make_plan() -> Plan:
     return Plan(None, load_definition("process"), Limits())
 
 
-class Way:
+class Way(ABC):
     """A way, from its connection to the server until `close`."""
 
     def __init__(self, url: str, plan: Plan) -> None:
@@ -54,13 +55,9 @@ class Way:
         self.merge = partial(merge_group, plan)
         self.transactions = Transactions(SETTINGS, self.merge)
 
+    @abstractmethod
     def commit(self, hosts: list[HostDeltas], batch: BatchId) -> None:
-        """Apply a batch: by default each group by itself."""
-        for group in groups_of(hosts):
-            self.commit_group(group, batch)
-
-    def commit_group(self, group: Group, batch: BatchId) -> None:
-        raise NotImplementedError
+        """Apply a batch."""
 
     def writes(self, group: Group, batch: BatchId, replies: list[Reply]) -> list[Command]:
         """The SETEX of a group, from the values of its keys."""
@@ -68,8 +65,21 @@ class Way:
         assert isinstance(decision, Write)
         return decision.commands
 
+    @abstractmethod
     def close(self) -> None:
         """Close the connections."""
+
+
+class OneByOne(Way):
+    """A way that commits each group by itself."""
+
+    def commit(self, hosts: list[HostDeltas], batch: BatchId) -> None:
+        for group in groups_of(hosts):
+            self.commit_group(group, batch)
+
+    @abstractmethod
+    def commit_group(self, group: Group, batch: BatchId) -> None:
+        """Apply a batch to one group."""
 
 
 def groups_of(hosts: Iterable[HostDeltas]) -> Iterable[Group]:
@@ -91,7 +101,7 @@ class Fastfold(Way):
         self.committer.close()
 
 
-class Floor(Way):
+class Floor(OneByOne):
     """GET and SETEX without a transaction: what no way can be cheaper than, and none may do."""
 
     def __init__(self, url: str, plan: Plan) -> None:
@@ -105,6 +115,9 @@ class Floor(Way):
         self.connection.send(writes)
         self.connection.read(len(writes))
 
+    def close(self) -> None:
+        self.connection.close()
+
 
 class OwnSocket(Floor):
     """A socket and hiredis, two round trips for each host."""
@@ -117,7 +130,7 @@ class OwnSocket(Floor):
         assert isinstance(self.connection.read(len(writes) + 2)[-1], list)
 
 
-class RedisPy(Way):
+class RedisPy(OneByOne):
     def __init__(self, url: str, plan: Plan) -> None:
         super().__init__(url, plan)
         import redis

@@ -38,8 +38,6 @@ class SqsClient(Protocol):
     delete_message_batch: Callable[..., Any]
     change_message_visibility_batch: Callable[..., Any]
     send_message: Callable[..., Any]
-    get_queue_attributes: Callable[..., Any]
-    get_queue_url: Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -205,12 +205,6 @@ class SqsClient:
         self._come_back(reply_lost)
         return {}
 
-    def get_queue_attributes(self, **request: Any) -> Any:
-        raise NotImplementedError
-
-    def get_queue_url(self, **request: Any) -> Any:
-        raise NotImplementedError
-
     def _go(self, what: str) -> bool:
         """A request on its way; whether its reply will be lost."""
         world = self._world
