@@ -8,6 +8,7 @@ timeout or a reply above the limit closes the connection and raises `Unavailable
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 import struct
@@ -15,7 +16,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import hiredis
 
@@ -30,6 +31,7 @@ REFUSALS = frozenset({"NOAUTH", "NOPERM", "WRONGPASS"})
 
 _DEFAULT_PORT = 6379
 _RECEIVE_BYTES = 64 << 10
+_URL = re.compile(r"(?:([^:/?#]+):)?(?://([^/?#]*))?([^?#]*)(?:\?([^#]*))?(?:#(.*))?")
 _CLUSTER_MODES = ("auto", "yes", "no")
 _MISSING = object()
 # What a wait that was too long is told as: by the kernel, and by OpenSSL on top of it.
@@ -89,21 +91,20 @@ class RedisAddress:
         >>> str(RedisAddress.from_url("rediss://fold:s3cret@a.example,b.example:7000/?cluster=yes"))
         'rediss://fold:***@a.example:6379,b.example:7000?cluster=yes'
         """
-        try:
-            parts = urlsplit(url)
-        except ValueError:
-            raise _wrong("brackets or characters that do not belong in it") from None
-        if parts.scheme not in ("redis", "rediss"):
+        scheme, place, path, query, fragment = _split(url)
+        if scheme not in ("redis", "rediss"):
             raise _wrong("must begin with redis:// or rediss://")
-        if parts.fragment:
+        if fragment:
             raise _wrong("a # in a password is written %23")
-        user_info, _, hosts = parts.netloc.rpartition("@")
+        user_info, _, hosts = place.rpartition("@")
+        if "[" in user_info or "]" in user_info or hosts.count("[") != hosts.count("]"):
+            raise _wrong("brackets that do not belong in it; in a password they are written %5B and %5D")
         username, _, password = user_info.partition(":")
-        options = dict(parse_qsl(parts.query, keep_blank_values=True))
+        options = dict(parse_qsl(query, keep_blank_values=True))
         cluster = options.pop("cluster", "auto")
         if cluster not in _CLUSTER_MODES or options:
             raise _wrong("the only option is ?cluster=auto, yes or no")
-        database = parts.path.removeprefix("/") or "0"
+        database = path.removeprefix("/") or "0"
         if not (database.isascii() and database.isdigit()):
             raise _wrong("the path is a database number; a / in a password is written %2F")
         if int(database) and cluster == "yes":
@@ -111,7 +112,7 @@ class RedisAddress:
         seeds = tuple(_parse_seed(seed) for seed in hosts.split(","))
         if len(seeds) > 1 and cluster == "no":
             raise _wrong("several hosts are seeds of a cluster, but ?cluster=no")
-        return cls(seeds, unquote(username), unquote(password), parts.scheme == "rediss", int(database), cluster)
+        return cls(seeds, unquote(username), unquote(password), scheme == "rediss", int(database), cluster)
 
     def __str__(self) -> str:
         scheme = "rediss" if self.tls else "redis"
@@ -119,6 +120,19 @@ class RedisAddress:
         database = f"/{self.database}" if self.database else ""
         cluster = f"?cluster={self.cluster}" if self.cluster != "auto" else ""
         return f"{scheme}://{user}{','.join(map(str, self.seeds))}{database}{cluster}"
+
+
+def _split(url: str) -> tuple[str, str, str, str, str]:
+    """Scheme, user and hosts, path, query and fragment, by the expression of RFC 3986, appendix B.
+
+    Newer versions of `urllib.parse.urlsplit` refuse brackets anywhere but around a single host, and we take several.
+    """
+    url = url.strip()
+    found = _URL.fullmatch(url)
+    if found is None or not url.isprintable() or " " in url:
+        raise _wrong("characters that do not belong in it")
+    scheme, place, path, query, fragment = found.groups(default="")
+    return scheme.lower(), place, path, query, fragment
 
 
 def _wrong(why: str) -> ConfigError:
@@ -240,6 +254,8 @@ class Connector:
 def _tls_context(settings: ConnectSettings) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=settings.ca_file or None)
+        # Some distributions leave the least version to OpenSSL, and that to a file of the machine.
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
         if settings.cert_file:
             context.load_cert_chain(settings.cert_file, settings.key_file or None)
     except OSError as error:

@@ -108,3 +108,15 @@ def test_every_field_is_described() -> None:
 def test_settings_survive_the_way_to_a_worker() -> None:
     settings = load({}, NEEDED)
     assert pickle.loads(pickle.dumps(settings)) == settings
+
+
+@pytest.mark.parametrize("url", ["redis://h", "rediss://u:s3cret@h:1,[::1]:2/?cluster=yes", "redis://[::1]:7000"])
+def test_a_url_of_redis_may_name_several_hosts(url: str) -> None:
+    assert load({}, {"FASTFOLD_REDIS_URL": url}, groups=("redis",)).redis_url == url
+
+
+@pytest.mark.parametrize("url", ["redis://", "redis:///1", "redis:h", "http://s3cret", "h:6379"])
+def test_what_is_no_url_of_redis_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(ConfigError, match="is not a URL like redis") as caught:
+        load({}, {"FASTFOLD_REDIS_URL": url}, groups=("redis",))
+    assert "s3cret" not in str(caught.value)

@@ -67,6 +67,9 @@ def test_a_password_without_a_user() -> None:
         ("redis://h?timeout=3", "only option"),
         ("redis://a,b?cluster=no", "seeds of a cluster"),
         ("redis://h#x", "%23"),
+        ("redis://h\x07", "characters"),
+        ("redis://a b", "characters"),
+        ("redis://u:a]b@h", "%5D"),
     ],
 )
 def test_a_wrong_url_says_what_is_wrong(url: str, reason: str) -> None:

@@ -103,8 +103,7 @@ class WebhookSink:
         self._port = parts.port or _PORTS[parts.scheme]
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._named = parts.netloc
-        # Without a file, the authorities of the system; host names are checked, TLS is 1.2 at least.
-        self._tls = ssl.create_default_context(cafile=facts.ca_file or None) if parts.scheme == "https" else None
+        self._tls = _tls_context(facts.ca_file) if parts.scheme == "https" else None
         self._clock = clock
         self._sleep = sleep
         self._now = now
@@ -285,6 +284,14 @@ class _Deadline:
                 # The other side may have closed it already.
                 with suppress(OSError):
                     self._copy.shutdown(socket.SHUT_RDWR)
+
+
+def _tls_context(ca_file: str) -> ssl.SSLContext:
+    """With the authorities of the system if no file is named; host names are checked."""
+    context = ssl.create_default_context(cafile=ca_file or None)
+    # Some distributions leave the least version to OpenSSL, and that to a file of the machine.
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def _reason(error: Exception) -> str:
