@@ -1,6 +1,6 @@
 # Structs, enums and extension types of the core: each stands here, once.
 #
-# What is written in C lies in core/*.h: the scanner in several instruction sets (scan.h) and words (word.h).
+# What is written in C lies in core/*.h: the scanner in several instruction sets (scan.h), words (word.h) and a hash (blake2b.h).
 
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -17,6 +17,10 @@ cdef extern from "core/word.h" nogil:
     bint ff_same_text(const uint8_t* a, const uint8_t* b, uint32_t length)
     size_t ff_whole_lines(const uint8_t* text, size_t size)
     uint32_t ff_find32(const uint32_t* words, uint32_t count, uint32_t wanted)
+
+
+cdef extern from "core/blake2b.h" nogil:
+    uint64_t ff_blake2b_64(const uint8_t* person, const uint8_t* data, size_t size)
 
 
 cdef extern from "core/scan.h" nogil:
@@ -615,6 +619,7 @@ cdef class Plan:
     cdef readonly object limits
     cdef list reasons
     cdef list kept              # buffers that the C plan points into
+    cdef list views             # of merges that have ended, for those to come
 
 
 cdef class EventPlan(Plan):
@@ -867,12 +872,14 @@ cdef class Packer:
     cdef void* expanding[256]   # by id of the dictionary
     cdef list dictionaries      # kept alive
     cdef Bytes frame
+    cdef Bytes made             # of all objects of a call
     cdef const uint8_t* name    # of the host whose values are unpacked, while they are
     cdef size_t name_size
     cdef size_t value_bytes
     cdef uint8_t write
     cdef bint has_checksum      # as the compressor is set
 
+    cdef void _clear(self) noexcept
     cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
     cdef size_t _squeeze(

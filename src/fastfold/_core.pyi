@@ -36,8 +36,10 @@ __all__ = (
     "identity",
     "merge",
     "merge_group",
+    "name_host",
     "pack_commands",
     "simd",
+    "state_keys",
     "states_table",
     "step_ledger",
     "use_simd",
@@ -192,6 +194,8 @@ def merge_group(
     version: int = ...,
     losses: dict[str, int] | None = ...,
 ) -> list[bytes]: ...
+def name_host(tenant: str, host: str, namespace: bytes) -> tuple[bytes, bytes, int]: ...
+def state_keys(host_key: bytes, processes: list[str]) -> list[bytes]: ...
 def step_ledger(
     payload: bytes | None, identity: bytes, time_ms: int, batch: bytes, bits: int, chunk: int, window_ms: int
 ) -> tuple[int, Any] | None: ...

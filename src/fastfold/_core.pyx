@@ -60,7 +60,7 @@ from cpython.buffer cimport PyBuffer_FillInfo
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from cpython.unicode cimport PyUnicode_DecodeUTF8
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdint cimport INT64_MAX, INT64_MIN, UINT64_MAX
 from libc.stdint cimport int8_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc, realloc
@@ -92,8 +92,10 @@ __all__ = (
     "identity",
     "merge",
     "merge_group",
+    "name_host",
     "pack_commands",
     "simd",
+    "state_keys",
     "states_table",
     "step_ledger",
     "use_simd",
@@ -139,6 +141,7 @@ include "core/frame.pxi"
 include "core/pieces.pxi"
 include "core/pack.pxi"
 include "core/probe.pxi"
+include "core/keys.pxi"
 include "core/ledger.pxi"
 include "core/resp.pxi"
 

@@ -58,6 +58,7 @@ from fastfold.transaction import (
     Recut,
     Transactions,
     Write,
+    read_exec,
 )
 from fastfold.types import BatchId, HostDeltas
 
@@ -390,25 +391,17 @@ class Committer:
 
     def _settle(self, run: Run, lane: Lane, track: Track, answer: list[Reply]) -> None:
         """Note what the replies to packet 2 say."""
-        group, node, done = track.ending, lane.node, answer[-1]
-        # The first error is the cause; EXECABORT, the last, only says that there was one.
-        error = next((reply for reply in answer if isinstance(reply, ReplyError)), None)
-        if error is not None:
-            if group is None or error.code not in _REDIRECTS:
-                raise ErrorAnswer(error)
+        group = track.ending
+        done = read_exec(answer, lane.node)
+        if isinstance(done, ReplyError):
+            if group is None or done.code not in _REDIRECTS:
+                raise ErrorAnswer(done)
             # Nothing is written, and nothing watched any more.
-            self._redirect(run, lane, group, error)
+            self._redirect(run, lane, group, done)
             return
-        for reply in done if isinstance(done, list) else ():
-            if isinstance(reply, ReplyError):
-                if reply.code in REFUSALS:
-                    raise ErrorAnswer(reply)
-                # Redis rolls nothing back, so the ledger may stand without its states, or they without it:
-                # another try could lose or double.
-                raise ParkError(f"{node}: a write inside EXEC failed: {reply.text}")
         if group is None:
             return
-        if done is None:
+        if not done:
             self._conflict(run, lane, group)
             return
         self.counters.commits += 1

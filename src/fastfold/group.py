@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
-from collections.abc import Sequence
-
+from fastfold._core import name_host, state_keys
 from fastfold.detection.commit import ChunkDetection, HostDetection
 from fastfold.detection.record import detection_key
 from fastfold.errors import Late
 from fastfold.hold import Entry
 from fastfold.ledger import Chunk, cut_chunks
 from fastfold.resp import Node
-from fastfold.store import Command, identity_key, key_slot, prefixed, process_digest
+from fastfold.store import Command
 from fastfold.types import HostDeltas
 
 __all__ = ["Group", "HostWork"]
@@ -45,9 +43,7 @@ class HostWork:
     def __init__(self, deltas: HostDeltas, namespace: bytes, detection: HostDetection | None = None) -> None:
         self.deltas = deltas
         self.detection = detection
-        self.identity = prefixed(deltas.tenant) + prefixed(deltas.host)
-        self.key = identity_key(self.identity, namespace)
-        self.slot = key_slot(self.key)
+        self.identity, self.key, self.slot = name_host(deltas.tenant, deltas.host, namespace)
         self.bits = 0
         self.open = 0
         self.written = False
@@ -113,7 +109,7 @@ class Group:
         """The commands of round trip 1; as many replies as commands."""
         if not self.keys:
             processes = self.host.deltas.processes
-            self.keys = _state_keys(self.host.key, [processes[place] for place in self.chunk.members])
+            self.keys = state_keys(self.host.key, [processes[place] for place in self.chunk.members])
         if self.detection is not None:
             self.detection.begin()
         keys = self.watched
@@ -124,11 +120,3 @@ class Group:
         """The keys of the transaction: host record, states, and the detection record where it takes part."""
         looks = self.detection is not None and self.detection.looks
         return [self.host.key, *self.keys, *([detection_key(self.host.key)] if looks else [])]
-
-
-def _state_keys(host_key: bytes, processes: Sequence[str]) -> list[bytes]:
-    """`fastfold.store.process_key` of several processes of a host."""
-    # Nine bytes give twelve characters with none left over, so one call encodes all; the ninth is 0, as are
-    # the bits with which base64 fills up eight.
-    tags = urlsafe_b64encode(b"".join([process_digest(process) + b"\0" for process in processes]))
-    return [host_key + tags[start : start + 11] for start in range(0, len(tags), 12)]

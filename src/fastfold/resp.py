@@ -321,12 +321,10 @@ class RespConnection:
         deadline = time.monotonic() + self._timeout_s
         gets = self._reader.gets
         try:
-            while len(replies) < count:
+            for _ in range(count):
                 reply = gets()
                 if reply is _MISSING:
-                    self._receive(deadline)
-                    continue
-                self._unread_bytes = 0
+                    reply = self._wait(deadline)
                 replies.append(reply)
         except hiredis.ProtocolError as error:
             raise self._broken(f"not RESP: {error}") from error
@@ -335,6 +333,15 @@ class RespConnection:
     def close(self) -> None:
         """Close; a second time does nothing."""
         self._stream.close()
+
+    def _wait(self, deadline: float) -> Reply:
+        """Receive until a reply is whole."""
+        reply = _MISSING
+        while reply is _MISSING:
+            self._receive(deadline)
+            reply = self._reader.gets()
+        self._unread_bytes = 0
+        return reply
 
     def _receive(self, deadline: float) -> None:
         if self._unread_bytes > self._reply_bytes:

@@ -169,10 +169,9 @@ class Lane:
 
         Both would write one host record, and one of them meet a conflict.
         """
-        others = [one for one in self.tracks if one is not track]
-        busy = {id(group.host) for one in others for group in one.under_way()}
+        busy = [group.host for one in self.tracks if one is not track for group in one.under_way()]
         for place, group in enumerate(self.waiting):
-            if group.ready_at <= now and id(group.host) not in busy:
+            if group.ready_at <= now and group.host not in busy:
                 del self.waiting[place]
                 return group
         return None

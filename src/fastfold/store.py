@@ -48,7 +48,6 @@ __all__ = [
     "encode_varint",
     "host_key",
     "host_tag",
-    "identity_key",
     "key_slot",
     "prefixed",
     "process_digest",
@@ -59,8 +58,7 @@ __all__ = [
 SLOTS = 16384
 
 _DIGEST_BYTES = 8
-# Copied for each identity: that is a third of the time that a new one takes.
-_HOSTS = blake2b(digest_size=_DIGEST_BYTES, person=b"fastfold.host")
+# Copied for each process: that is a third of the time that a new one takes.
 _PROCESSES = blake2b(digest_size=_DIGEST_BYTES, person=b"fastfold.proc")
 ABORTED_FOR = "EXECABORT Transaction discarded because of: "
 """What some servers put before the reason for which they refuse an EXEC."""
@@ -92,13 +90,7 @@ def _tag(digest: bytes) -> bytes:
 
 def host_tag(tenant: str, host: str) -> bytes:
     """The eleven characters between the braces of all keys of a host."""
-    return _host_tag(prefixed(tenant) + prefixed(host))
-
-
-def _host_tag(identity: bytes) -> bytes:
-    hasher = _HOSTS.copy()
-    hasher.update(identity)
-    return _tag(hasher.digest())
+    return _tag(blake2b(prefixed(tenant) + prefixed(host), digest_size=_DIGEST_BYTES, person=b"fastfold.host").digest())
 
 
 def process_digest(process: str) -> bytes:
@@ -121,12 +113,7 @@ def host_key(tenant: str, host: str, namespace: bytes = b"ff:") -> bytes:
     >>> host_key("", "WORKSTATION5.theshire.local")
     b'ff:{GRJ_dlQU0qU}'
     """
-    return identity_key(prefixed(tenant) + prefixed(host), namespace)
-
-
-def identity_key(identity: bytes, namespace: bytes) -> bytes:
-    """Key of a host record, from what the record begins with: tenant and host, each `prefixed`."""
-    return b"%b{%b}" % (namespace, _host_tag(identity))
+    return b"%b{%b}" % (namespace, host_tag(tenant, host))
 
 
 def process_key(host_key: bytes, process: str) -> bytes:

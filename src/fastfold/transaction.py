@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Protocol
 
 from fastfold._core import step_ledger
 from fastfold.detection.commit import ChunkDetection
-from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, UnknownForm
+from fastfold.errors import ConfigError, CorruptValue, IdentityClash, Late, ParkError, UnknownForm
 from fastfold.group import Group, HostWork
 from fastfold.hold import Entry
-from fastfold.ledger import HostRecord
+from fastfold.ledger import CHUNK_PROCESSES, HostRecord
+from fastfold.resp import REFUSALS, Node
 from fastfold.retry import BackoffPolicy
 from fastfold.store import Command, Reply, ReplyError
 from fastfold.types import BatchId
@@ -32,6 +34,7 @@ __all__ = [
     "Recut",
     "Transactions",
     "Write",
+    "read_exec",
 ]
 
 
@@ -139,6 +142,7 @@ Decision = Write | Applied | Recut | Late | LookAgain
 
 
 _APPLIED = Applied()
+_VALUE_TYPES = frozenset((bytes, type(None)))
 
 
 class ErrorAnswer(Exception):
@@ -324,15 +328,56 @@ class Transactions:
             raise IdentityClash(f"{error}: key {key!r}") from None
 
 
+def read_exec(answer: list[Reply], node: Node) -> bool | ReplyError:
+    """What became of a transaction, from the replies to its round trip 2.
+
+    Parameters
+    ----------
+    answer : list of Reply
+    node : Node
+        Who answered.
+
+    Returns
+    -------
+    bool or ReplyError
+        Whether it was done: if not, another writer was quicker.  The error for which it was not even begun.
+
+    Raises
+    ------
+    ErrorAnswer
+        A write was refused.
+    ParkError
+        A write failed.
+    """
+    if answer == _all_well(len(answer)):
+        return True
+    # The first error is the cause; EXECABORT, the last, only says that there was one.
+    error = next((reply for reply in answer if isinstance(reply, ReplyError)), None)
+    if error is not None:
+        return error
+    done = answer[-1]
+    for reply in done if isinstance(done, list) else ():
+        if isinstance(reply, ReplyError):
+            if reply.code in REFUSALS:
+                raise ErrorAnswer(reply)
+            # Redis rolls nothing back, so the ledger may stand without its states, or they without it:
+            # another try could lose or double.
+            raise ParkError(f"{node}: a write inside EXEC failed: {reply.text}")
+    return done is not None
+
+
+@lru_cache(maxsize=CHUNK_PROCESSES + 4)
+def _all_well(count: int) -> list[Reply]:
+    """So many replies to MULTI, writes and EXEC, as they are hoped for."""
+    writes = count - 2
+    return [b"OK", *[b"QUEUED"] * writes, [b"OK"] * writes]
+
+
 def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
     """The values of the keys, from the replies to round trip 1."""
     values = replies[1:]
-    if replies[0] == b"OK" and len(values) == len(keys):
-        for value in values:
-            if value is not None and value.__class__ is not bytes:
-                break
-        else:
-            return values  # type: ignore[return-value]
+    if replies[0] == b"OK" and len(values) == len(keys) and _VALUE_TYPES.issuperset(map(type, values)):
+        return values  # type: ignore[return-value]
     return _judge(replies, keys)
 
 

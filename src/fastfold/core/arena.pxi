@@ -1,5 +1,8 @@
 # Arena: growable bytes and arrays, kept from file to file, because a page fault costs more than its bytes.
 
+cdef enum:
+    KEPT_BYTES = 1 << 20        # most that is kept from commit to commit: one large state is no reason to hold more
+
 
 cdef bint _reserve(Bytes* bytes, size_t more) noexcept nogil:
     """Make room for `more` bytes and FF_PART_BYTES to read over; false when there is no memory."""

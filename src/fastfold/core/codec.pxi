@@ -6,6 +6,7 @@
 
 cdef enum:
     UNIT_COUNT = 4
+    VARINT_MOST = 10            # bytes
     PAYLOAD_VERSION = 3         # the one written unless told otherwise
 
 cdef int64_t _unit_ns[UNIT_COUNT]

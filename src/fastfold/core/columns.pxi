@@ -40,7 +40,7 @@ cdef class _Filling:
         if self.columns == NULL or self.cursors == NULL or not _init_view(&self.view, &plan.c):
             raise MemoryError("fastfold core")
         for row in range(self.rows):
-            self.cursors[row] = _cursor(_payload_view(payloads[row]))
+            self.cursors[row] = _cursor(payloads[row])
 
     def __dealloc__(self):
         _free_view(&self.view)

@@ -108,7 +108,7 @@ cdef uint8_t* _put_ledger(
 
 
 def step_ledger(
-    payload, bytes identity not None, uint64_t time_ms, bytes batch not None, uint8_t bits, uint64_t chunk,
+    bytes payload, bytes identity not None, uint64_t time_ms, bytes batch not None, uint8_t bits, uint64_t chunk,
     uint64_t window_ms,
 ):
     """What a host record says of a chunk of a batch, and the record with it.
@@ -134,7 +134,8 @@ def step_ledger(
         ``(0, record)``: the record to write; ``(1, None)``: the chunk is applied; ``(2, bits)``: the batch was begun
         with these; ``(3, behind_ms)``: it is late.  ``None`` where the payload is no record of the host.
     """
-    cdef const uint8_t[::1] held = identity if payload is None else payload
+    cdef bytes held = identity if payload is None else payload
+    cdef const char* data = held
     cdef Cursor c
     cdef LedgerEntry entry
     cdef uint64_t count = 0
@@ -145,14 +146,14 @@ def step_ledger(
     cdef bytes record
     cdef Cursor entries
     cdef int found
-    if len(batch) != ID_BYTES or time_ms > _TIME_MOST or held.shape[0] < head:
+    if len(batch) != ID_BYTES or time_ms > _TIME_MOST or len(held) < head:
         return None
     entry.time_ms = time_ms
     entry.id = <const uint8_t*> <const char*> batch
     entry.bits = bits
     entry.chunk = chunk
-    c.start = c.at = &held[0]
-    c.end = c.start + held.shape[0]
+    c.start = c.at = <const uint8_t*> data
+    c.end = c.start + len(held)
     if memcmp(c.at, <const char*> identity, head) != 0:
         return None
     c.at += head
@@ -171,7 +172,7 @@ def step_ledger(
     if time_ms > newest_ms:
         newest_ms = time_ms
     # Two more varints than before at most, and the entry.
-    record = PyBytes_FromStringAndSize(NULL, held.shape[0] + ID_BYTES + 40)
+    record = PyBytes_FromStringAndSize(NULL, len(held) + ID_BYTES + 40)
     out = <uint8_t*> <char*> record
     memcpy(out, <const char*> identity, head)
     out = _put_ledger(out + head, &entries, count, &entry, newest_ms - window_ms if newest_ms > window_ms else 0)

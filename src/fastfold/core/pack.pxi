@@ -67,6 +67,14 @@ cdef class Packer:
         if self.expander != NULL:
             _zstd.free_dctx(self.expander)
         free(self.frame.data)
+        free(self.made.data)
+
+    cdef void _clear(self) noexcept:
+        """Forget what the last call has made, and its room where that is large."""
+        self.made.size = 0
+        if self.made.room > KEPT_BYTES:
+            free(self.made.data)
+            memset(&self.made, 0, sizeof(Bytes))
 
     def pack(self, list payloads not None):
         """The values to store for payloads.
@@ -86,23 +94,21 @@ cdef class Packer:
         """
         cdef Py_ssize_t count = len(payloads)
         cdef Piece* pieces = <Piece*> calloc(count + 1, sizeof(Piece))
-        cdef Bytes out
         cdef Status status
         cdef Py_ssize_t at = count
-        memset(&out, 0, sizeof(Bytes))
         try:
             _fill_pieces(pieces, payloads)
             # `payloads` keeps the bytes alive.
             with nogil:
-                status = self._pack(pieces, &at, &out)
+                status = self._pack(pieces, &at, &self.made)
             if status == VALUE_TOO_LONG:
                 raise ParkError(f"value too long to store: {pieces[at].size} bytes, limit {self.value_bytes}")
             if status != OK:
                 raise MemoryError("fastfold core")
-            return _cut_pieces(pieces, payloads, &out)
+            return _cut_pieces(pieces, payloads, &self.made)
         finally:
             free(pieces)
-            free(out.data)
+            self._clear()
 
     def unpack(self, list values not None, list keys=None, bytes name=None):
         """The payloads of stored values; ``None`` stays ``None``.
@@ -129,11 +135,9 @@ cdef class Packer:
         """
         cdef Py_ssize_t count = len(values)
         cdef Piece* pieces = <Piece*> calloc(count + 1, sizeof(Piece))
-        cdef Bytes out
         cdef Status status
         cdef Py_ssize_t at = count
         cdef const char* given = NULL
-        memset(&out, 0, sizeof(Bytes))
         if name is not None:
             given = name
         self.name = <const uint8_t*> given
@@ -142,15 +146,15 @@ cdef class Packer:
             _fill_pieces(pieces, values)
             # `values` and `name` keep the bytes alive.
             with nogil:
-                status = self._unpack(pieces, &at, &out)
+                status = self._unpack(pieces, &at, &self.made)
             if status == NO_MEMORY:
                 raise MemoryError("fastfold core")
             if status != OK:
                 raise _value_fault(status, values[at], pieces[at].size, self.value_bytes, keys[at] if keys else None)
-            return _cut_pieces(pieces, values, &out)
+            return _cut_pieces(pieces, values, &self.made)
         finally:
             free(pieces)
-            free(out.data)
+            self._clear()
 
     cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil:
         cdef Py_ssize_t i

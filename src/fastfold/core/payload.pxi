@@ -3,11 +3,12 @@
 
 @cython.final
 cdef class _Views:
-    """Three views to merge with, freed together."""
+    """Three views to merge with, and room for what comes of it; freed together."""
 
     cdef View a
     cdef View b
     cdef View out
+    cdef Bytes merged
 
     def __cinit__(self, Plan plan not None):
         if not _init_view(&self.a, &plan.c) or not _init_view(&self.b, &plan.c) or not _init_view(&self.out, &plan.c):
@@ -17,12 +18,35 @@ cdef class _Views:
         _free_view(&self.a)
         _free_view(&self.b)
         _free_view(&self.out)
+        free(self.merged.data)
+
+    cdef size_t bytes(self) noexcept:
+        """What they hold that grows with what is merged."""
+        return self.a.arena.room + self.b.arena.room + self.out.arena.room + self.merged.room
 
 
-cdef Cursor _cursor(const uint8_t[::1] payload) noexcept:
+cdef _Views _borrow_views(Plan plan):
+    """Views that no other call works with: to make them anew costs as much as to merge with them."""
+    try:
+        return plan.views.pop()
+    except IndexError:
+        return _Views(plan)
+
+
+cdef void _return_views(Plan plan, _Views views) noexcept:
+    views.merged.size = 0
+    if views.bytes() <= KEPT_BYTES:
+        plan.views.append(views)
+
+
+cdef Cursor _cursor(bytes payload) except *:
+    """A cursor on a payload, which is kept alive elsewhere; an empty one is refused here."""
     cdef Cursor c
-    c.start = c.at = &payload[0] if payload.shape[0] else NULL
-    c.end = c.start + payload.shape[0]
+    cdef const char* data = payload
+    if not len(payload):
+        raise CorruptValue("empty", offset=0)
+    c.start = c.at = <const uint8_t*> data
+    c.end = c.start + len(payload)
     c.unit_ns = 1
     c.base = 0
     c.head = 0
@@ -43,13 +67,6 @@ cdef object _fault_of(Plan plan, Status status, const Cursor* c):
         f"{told}: a definition may grow, but a reducer that is removed or changed needs a new tag",
         offset=c.at - c.start,
     )
-
-
-cdef const uint8_t[::1] _payload_view(payload):
-    """A view of a payload; an empty one, which has no address, is refused here."""
-    if not len(payload):
-        raise CorruptValue("empty", offset=0)
-    return payload
 
 
 cdef str _ref_text(const TextRef* text):
@@ -100,8 +117,8 @@ def decode(Plan plan not None, payload):
         With the byte offset of the fault.
     """
     cdef _Views views = _Views(plan)
-    cdef const uint8_t[::1] data = _payload_view(payload)
-    cdef Cursor c = _cursor(data)
+    cdef Cursor c = _cursor(payload)
+    cdef size_t size = c.end - c.start
     cdef Bytes again
     cdef Status status
     cdef uint32_t i
@@ -113,7 +130,7 @@ def decode(Plan plan not None, payload):
             status = PAYLOAD_SET
         if status == OK and not _encode_version(&plan.c, &views.a, version, &again):
             status = NO_MEMORY
-        if status == OK and (again.size != <size_t> data.shape[0] or memcmp(again.data, &data[0], again.size) != 0):
+        if status == OK and (again.size != size or memcmp(again.data, c.start, size) != 0):
             status = PAYLOAD_NOT_CANONICAL
     free(again.data)
     if status != OK:
@@ -146,8 +163,7 @@ def identity(payload):
     ------
     CorruptValue
     """
-    cdef const uint8_t[::1] data = _payload_view(payload)
-    cdef Cursor c = _cursor(data)
+    cdef Cursor c = _cursor(payload)
     cdef View v
     cdef Status status
     memset(&v, 0, sizeof(View))
@@ -256,12 +272,12 @@ ctypedef struct Pair:
 
 
 cdef Status _merge_pair(
-    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses, Bytes* out
+    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses
 ) noexcept nogil:
     """Append the merge of a state and its delta; pair.second tells whose fault it is."""
     cdef Status status
     if pair.current.start == NULL:
-        return _adopt(plan, views, pair, version, losses, out)
+        return _adopt(plan, views, pair, version, losses)
     status = _decode_view(plan, &pair.current, &views.a)
     if status == OK:
         pair.second = True
@@ -270,15 +286,16 @@ cdef Status _merge_pair(
         status = _merge_views(plan, &views.a, &views.b, &views.out)
     if status == OK:
         _count_losses(plan, &views.a, &views.out, losses)
-    if status == OK and not _encode_version(plan, &views.out, version, out):
+    if status == OK and not _encode_version(plan, &views.out, version, &views.merged):
         status = NO_MEMORY
     return status
 
 
 cdef Status _adopt(
-    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses, Bytes* out
+    const CPlan* plan, _Views views, Pair* pair, int version, uint64_t* losses
 ) noexcept nogil:
     """The first delta of a process is its state."""
+    cdef Bytes* out = &views.merged
     cdef size_t size = pair.delta.end - pair.delta.start
     cdef bint as_it_is = _version_of(&pair.delta) == version
     cdef Status status
@@ -292,7 +309,7 @@ cdef Status _adopt(
         return status
     _count_losses(plan, NULL, &views.a, losses)
     if not as_it_is:
-        return OK if _encode_version(plan, &views.a, version, out) else NO_MEMORY
+        return OK if _encode_version(plan, &views.a, version, &views.merged) else NO_MEMORY
     if not _reserve(out, size):
         return NO_MEMORY
     memcpy(out.data + out.size, pair.delta.start, size)
@@ -323,17 +340,17 @@ def merge(Plan plan not None, a, b):
 
 
 cdef Status _merge_pairs(
-    const CPlan* plan, _Views views, Pair* pairs, Py_ssize_t* count, int version, uint64_t* losses, Bytes* out
+    const CPlan* plan, _Views views, Pair* pairs, Py_ssize_t* count, int version, uint64_t* losses
 ) noexcept nogil:
     """Merge all pairs; at a fault `count` is its place."""
     cdef Status status
     cdef Py_ssize_t i
     for i in range(count[0]):
-        status = _merge_pair(plan, views, &pairs[i], version, losses, out)
+        status = _merge_pair(plan, views, &pairs[i], version, losses)
         if status != OK:
             count[0] = i
             return status
-        pairs[i].end = out.size
+        pairs[i].end = views.merged.size
     return OK
 
 
@@ -367,35 +384,31 @@ def merge_group(
     cdef Py_ssize_t count = len(deltas)
     cdef Pair* pairs
     cdef uint64_t* lost
-    cdef _Views views = _Views(plan)
-    cdef Bytes out
+    cdef _Views views
     cdef Status status = OK
     cdef Py_ssize_t i
     cdef size_t start = 0
-    cdef const uint8_t[::1] view
     _check_version(version)
     if len(currents) != count:
         raise ValueError(f"{len(currents)} states for {count} deltas")
+    views = _borrow_views(plan)
     pairs = <Pair*> calloc(count + 1, sizeof(Pair))
     lost = <uint64_t*> calloc(plan.c.reducer_count + 1, sizeof(uint64_t))
-    memset(&out, 0, sizeof(Bytes))
     try:
         if pairs == NULL or lost == NULL:
             raise MemoryError("fastfold core")
         # `currents` and `deltas` keep the payloads alive; bytes do not change.
         for i in range(count):
             if currents[i] is not None:
-                view = _payload_view(currents[i])
-                pairs[i].current = _cursor(view)
-            view = _payload_view(deltas[i])
-            pairs[i].delta = _cursor(view)
+                pairs[i].current = _cursor(currents[i])
+            pairs[i].delta = _cursor(deltas[i])
         with nogil:
-            status = _merge_pairs(&plan.c, views, pairs, &count, version, lost, &out)
+            status = _merge_pairs(&plan.c, views, pairs, &count, version, lost)
         if status != OK:
             raise _fault_of(plan, status, &pairs[count].delta if pairs[count].second else &pairs[count].current)
         merged = []
         for i in range(count):
-            merged.append(PyBytes_FromStringAndSize(<const char*> out.data + start, pairs[i].end - start))
+            merged.append(PyBytes_FromStringAndSize(<const char*> views.merged.data + start, pairs[i].end - start))
             start = pairs[i].end
         if losses is not None:
             for i in range(plan.c.reducer_count):
@@ -406,4 +419,4 @@ def merge_group(
     finally:
         free(pairs)
         free(lost)
-        free(out.data)
+        _return_views(plan, views)

@@ -167,6 +167,7 @@ cdef class Plan:
         self.definition = definition
         self.limits = limits
         self.kept = []
+        self.views = []
         self.reasons = list(_OUTCOMES)
         self.c.record_bytes = limits.record_bytes
         self.c.depth = limits.depth
