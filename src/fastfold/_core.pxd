@@ -858,16 +858,33 @@ ctypedef struct StateColumn:
 
 
 @cython.final
+cdef class Compressor:
+    cdef void* context
+    cdef bint has_checksum      # as the context is set
+    cdef bint is_wide
+
+    cdef size_t compress(
+        self, uint8_t* out, size_t room, const uint8_t* data, size_t size, bint has_checksum
+    ) noexcept nogil
+
+
+@cython.final
 cdef class Dictionary:
-    cdef void* compressing
+    cdef bytes content
+    cdef int level
+    cdef list compressors       # of calls that have ended, for those to come
     cdef void* expanding
     cdef readonly int id
+
+    cdef Compressor borrow(self)
+    cdef void give_back(self, Compressor compressor) noexcept
 
 
 @cython.final
 cdef class Packer:
-    cdef void* compressor
-    cdef void* light            # another, for version 1
+    cdef Dictionary dictionary  # to write with, or None
+    cdef Compressor compressor  # of the call that is under way
+    cdef Compressor light       # for version 1
     cdef void* expander
     cdef void* expanding[256]   # by id of the dictionary
     cdef list dictionaries      # kept alive
@@ -877,13 +894,12 @@ cdef class Packer:
     cdef size_t name_size
     cdef size_t value_bytes
     cdef uint8_t write
-    cdef bint has_checksum      # as the compressor is set
 
     cdef void _clear(self) noexcept
     cdef Status _pack(self, Piece* pieces, Py_ssize_t* count, Bytes* out) noexcept nogil
     cdef Status _pack_one(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil
     cdef size_t _squeeze(
-        self, void* compressor, Bytes* out, size_t front, const uint8_t* data, size_t size
+        self, Compressor compressor, Bytes* out, size_t front, const uint8_t* data, size_t size, bint has_checksum
     ) noexcept nogil
     cdef size_t _squeeze_well(self, const uint8_t* data, size_t size, bint has_checksum) noexcept nogil
     cdef Status _pack_1(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil

@@ -287,7 +287,7 @@ class Settings:
         least=1,
         most=3,
     )
-    zstd_level: int = _setting(5, "redis", "zstd level of states", least=1, most=19)
+    zstd_level: int = _setting(4, "redis", "zstd level of states", least=1, most=19)
     redis_connect_timeout_s: float = _setting(1.0, "redis", "longest wait for a connection", least=0.01, most=60.0)
     redis_timeout_s: float = _setting(3.0, "redis", "longest wait for a reply", least=0.01, most=60.0)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from fastfold._core import step_ledger
 from fastfold.detection.commit import ChunkDetection
@@ -106,8 +106,7 @@ class CommitSettings:
         return 2 if len(groups) >= self.track_groups and states <= self.track_states * len(groups) else 1
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """The SETEX of round trip 2, that of the host record first.
 
     Attributes
@@ -303,7 +302,7 @@ class Transactions:
             raise IdentityClash(f"hosts {stored!r} and {ours!r} have one key, {host.key!r}")
         return record
 
-    def _merge(self, group: Group, values: Sequence[bytes | None], losses: dict[str, int]) -> list[bytes]:
+    def _merge(self, group: Group, values: list[bytes | None], losses: dict[str, int]) -> list[bytes]:
         deltas, members, keys = group.host.deltas, group.chunk.members, group.keys
         if len(set(keys)) < len(keys):
             names = [deltas.processes[place] for place in members if keys.count(keys[members.index(place)]) > 1]
@@ -373,7 +372,7 @@ def _all_well(count: int) -> list[Reply]:
     return [b"OK", *[b"QUEUED"] * writes, [b"OK"] * writes]
 
 
-def _values(replies: list[Reply], keys: Sequence[bytes]) -> list[bytes | None]:
+def _values(replies: list[Reply], keys: list[bytes]) -> list[bytes | None]:
     """The values of the keys, from the replies to round trip 1."""
     values = replies[1:]
     if replies[0] == b"OK" and len(values) == len(keys) and _VALUE_TYPES.issuperset(map(type, values)):

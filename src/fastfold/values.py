@@ -18,7 +18,6 @@ has them.  Whoever reads one says whose it is; under another name its checksum i
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -41,7 +40,7 @@ STATE_VERSION = 3
 """Of the payloads of states, unless told otherwise."""
 VALUE_BYTES = 64 << 20
 """Largest payload of a value, bytes: more is neither written nor read."""
-ZSTD_LEVEL = 5
+ZSTD_LEVEL = 4
 """Chosen by cost, see ARCHITECTURE.md: the best that keeps to the time a state may take."""
 
 
@@ -168,7 +167,7 @@ class Codec:
         return payload
 
     def unpack_all(
-        self, values: Iterable[bytes | None], keys: Iterable[bytes] | None = None, host: Host | None = None
+        self, values: list[bytes | None], keys: list[bytes] | None = None, host: Host | None = None
     ) -> list[bytes | None]:
         """The payloads of several stored values of one host, in one call without the GIL; ``None`` stays ``None``.
 
@@ -178,9 +177,7 @@ class Codec:
             As of `unpack`, for the first value at fault.
         """
         try:
-            return self._packer.unpack(
-                list(values), None if keys is None else list(keys), None if host is None else _name(host)
-            )
+            return self._packer.unpack(values, keys, None if host is None else _name(host))
         except UnknownForm as error:
             number = error.what.rpartition(" ")[2]
             where = self.form.folder or "the folder that dictionary_folder names (none is named)"

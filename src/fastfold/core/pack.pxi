@@ -35,35 +35,31 @@ cdef class Packer:
 
     def __cinit__(self, list dictionaries not None, int write, int level, size_t value_bytes):
         cdef Dictionary dictionary
-        cdef void* compressing = NULL
         _check_level(level)
-        self.compressor = _zstd.make_cctx()
-        self.light = _zstd.make_cctx()
+        if FORM_3 <= write < FORM_3_OWN:
+            raise ValueError(f"dictionary {write} cannot be written with: its id is between ours and one's own")
         self.expander = _zstd.make_dctx()
-        if self.compressor == NULL or self.light == NULL or self.expander == NULL:
+        if self.expander == NULL:
             raise MemoryError("fastfold core")
         self.value_bytes = value_bytes
         self.dictionaries = dictionaries
         for dictionary in dictionaries:
             self.expanding[dictionary.id] = dictionary.expanding
             if dictionary.id == write:
-                compressing = dictionary.compressing
-        if write and compressing == NULL:
+                self.dictionary = dictionary
+        if write and self.dictionary is None:
             raise ValueError(f"dictionary {write} is not among those given")
-        if FORM_3 <= write < FORM_3_OWN:
-            raise ValueError(f"dictionary {write} cannot be written with: its id is between ours and one's own")
         self.write = <uint8_t> write
-        _set_up(self.compressor, level, self.has_checksum)
-        _zstd.refer_cdict(self.compressor, compressing)
+        if self.dictionary is None:
+            self.compressor = Compressor(level)
+        else:
+            # One that nothing can be compressed with is to be found now.
+            self.dictionary.give_back(self.dictionary.borrow())
         # A host record is ids of batches, which are random.  240 of them: 2,679 bytes and 4 us to pack and read at this
         # level, 2,368 bytes and 20 us at level 1, 2,339 bytes and 33 us at level 5.
-        _set_up(self.light, ZSTD_LEVEL_LIGHT, True)
+        self.light = Compressor(ZSTD_LEVEL_LIGHT)
 
     def __dealloc__(self):
-        if self.compressor != NULL:
-            _zstd.free_cctx(self.compressor)
-        if self.light != NULL:
-            _zstd.free_cctx(self.light)
         if self.expander != NULL:
             _zstd.free_dctx(self.expander)
         free(self.frame.data)
@@ -93,9 +89,12 @@ cdef class Packer:
             One is longer than the limit: it could not be read again.
         """
         cdef Py_ssize_t count = len(payloads)
-        cdef Piece* pieces = <Piece*> calloc(count + 1, sizeof(Piece))
+        cdef Piece* pieces
         cdef Status status
         cdef Py_ssize_t at = count
+        if self.dictionary is not None:
+            self.compressor = self.dictionary.borrow()
+        pieces = <Piece*> calloc(count + 1, sizeof(Piece))
         try:
             _fill_pieces(pieces, payloads)
             # `payloads` keeps the bytes alive.
@@ -107,6 +106,8 @@ cdef class Packer:
                 raise MemoryError("fastfold core")
             return _cut_pieces(pieces, payloads, &self.made)
         finally:
+            if self.dictionary is not None:
+                self.dictionary.give_back(self.compressor)
             free(pieces)
             self._clear()
 
@@ -185,26 +186,23 @@ cdef class Packer:
         return self._pack_1(payload, size, out)
 
     cdef size_t _squeeze(
-        self, void* compressor, Bytes* out, size_t front, const uint8_t* data, size_t size
+        self, Compressor compressor, Bytes* out, size_t front, const uint8_t* data, size_t size, bint has_checksum
     ) noexcept nogil:
         """Make a frame behind what `out` holds and some bytes more; returns its length, 0 when there is no memory."""
         cdef size_t room = _zstd.bound(size) + FRAME_HEAD_MOST
         cdef size_t made
         if not _reserve(out, front + room):
             return 0
-        made = _zstd.compress(compressor, out.data + out.size + front, room, data, size)
+        made = compressor.compress(out.data + out.size + front, room, data, size, has_checksum)
         return 0 if _zstd.is_error(made) else made
 
     cdef size_t _squeeze_well(self, const uint8_t* data, size_t size, bint has_checksum) noexcept nogil:
         """Make a frame with the dictionary, in `self.frame`; returns as `_squeeze` does."""
         self.frame.size = 0
-        if self.has_checksum != has_checksum:
-            self.has_checksum = has_checksum
-            _zstd.set_parameter(self.compressor, ZSTD_CHECKSUM, has_checksum)
-        return self._squeeze(self.compressor, &self.frame, 0, data, size)
+        return self._squeeze(self.compressor, &self.frame, 0, data, size, has_checksum)
 
     cdef Status _pack_1(self, const uint8_t* payload, size_t size, Bytes* out) noexcept nogil:
-        cdef size_t made = self._squeeze(self.light, out, 2, payload, size)
+        cdef size_t made = self._squeeze(self.light, out, 2, payload, size, True)
         if made == 0:
             return NO_MEMORY
         out.data[out.size] = 1
