@@ -1,6 +1,7 @@
 # Structs, enums and extension types of the core: each stands here, once.
 #
-# What is written in C lies in core/*.h: the scanner in several instruction sets (scan.h), words (word.h) and a hash (blake2b.h).
+# What is written in C lies in core/*.h: the scanner in several instruction sets (scan.h), words (word.h) and a hash
+# (blake2b.h).
 
 cimport cython
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -13,7 +13,8 @@ packet 1 of the next may ride in the same packet, never earlier.  What leaves no
 empty MULTI and EXEC, to forget what it watched.
 
 All nodes are served side by side: each gets its packet before the reply of any is waited for.  The groups for a node
-are a lane, and each of its connections a track: one, or two that take turns where many small groups wait.
+are a lane, and each of its connections a track: one, or up to four where many small groups wait.  One half of them is
+worked on while the replies to the other are on their way, and its packets leave together, which wakes the server once.
 
 What can go wrong, and what is done:
 
@@ -260,11 +261,19 @@ class Committer:
         return True
 
     def _turn(self, run: Run, lane: Lane) -> bool:
-        """Go on with each track; ``False`` when nothing is under way any more."""
-        return sum(self._move(run, lane, track) for track in lane.tracks) > 0
+        """Go on with one half of the tracks, then with the other; ``False`` when nothing is under way any more."""
+        middle = (len(lane.tracks) + 1) // 2
+        is_busy = False
+        for half in (lane.tracks[:middle], lane.tracks[middle:]):
+            packets = [(track, self._move(run, lane, track)) for track in half]
+            for track, packet in packets:
+                if packet:
+                    track.link.connection.send(packet)
+                    is_busy = True
+        return is_busy
 
-    def _move(self, run: Run, lane: Lane, track: Track) -> bool:
-        """Settle one group, decide the next, and send the end of that with the begin of the one after it."""
+    def _move(self, run: Run, lane: Lane, track: Track) -> list[Command]:
+        """Settle one group and decide the next: the commands that end it, and those that begin the one after it."""
         connection = track.link.connection
         if track.writes:
             self._settle(run, lane, track, connection.read(track.writes))
@@ -278,9 +287,7 @@ class Committer:
         now = self._clock()
         if not self._nodes.stale and now < run.deadline:
             packet += self._begin(run, lane, track, now)
-        if packet:
-            connection.send(packet)
-        return bool(packet)
+        return packet
 
     @staticmethod
     def _begin(run: Run, lane: Lane, track: Track, now: float) -> list[Command]:

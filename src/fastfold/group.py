@@ -68,6 +68,8 @@ class Group:
     chunk : Chunk
     keys : list of bytes
         Of the states; made when they are first asked for.
+    watched : list of bytes
+        Of the transaction that is under way: host record, states, and the detection record where it takes part.
     conflicts : int
         EXECs that answered nil.
     redirects : int
@@ -83,7 +85,19 @@ class Group:
         What rules have found in it; ``None`` without rules.
     """
 
-    __slots__ = ("ask", "chunk", "conflicts", "detection", "done", "host", "keys", "losses", "ready_at", "redirects")
+    __slots__ = (
+        "ask",
+        "chunk",
+        "conflicts",
+        "detection",
+        "done",
+        "host",
+        "keys",
+        "losses",
+        "ready_at",
+        "redirects",
+        "watched",
+    )
 
     def __init__(self, host: HostWork, chunk: Chunk) -> None:
         self.host = host
@@ -93,6 +107,7 @@ class Group:
             processes = host.deltas.processes
             self.detection = host.detection.of_chunk([processes[place] for place in chunk.members])
         self.keys: list[bytes] = []
+        self.watched: list[bytes] = []
         self.conflicts = 0
         self.redirects = 0
         self.ask: Node | None = None
@@ -112,11 +127,7 @@ class Group:
             self.keys = state_keys(self.host.key, [processes[place] for place in self.chunk.members])
         if self.detection is not None:
             self.detection.begin()
-        keys = self.watched
+        self.watched = keys = [self.host.key, *self.keys]
+        if self.detection is not None and self.detection.looks:
+            keys.append(detection_key(self.host.key))
         return [(b"WATCH", *keys), *[(b"GET", key) for key in keys]]
-
-    @property
-    def watched(self) -> list[bytes]:
-        """The keys of the transaction: host record, states, and the detection record where it takes part."""
-        looks = self.detection is not None and self.detection.looks
-        return [self.host.key, *self.keys, *([detection_key(self.host.key)] if looks else [])]

@@ -336,12 +336,12 @@ class RespConnection:
 
     def _wait(self, deadline: float) -> Reply:
         """Receive until a reply is whole."""
-        reply = _MISSING
-        while reply is _MISSING:
+        while True:
             self._receive(deadline)
-            reply = self._reader.gets()
-        self._unread_bytes = 0
-        return reply
+            reply: Reply = self._reader.gets()
+            if reply is not _MISSING:
+                self._unread_bytes = 0
+                return reply
 
     def _receive(self, deadline: float) -> None:
         if self._unread_bytes > self._reply_bytes:

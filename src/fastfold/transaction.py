@@ -70,12 +70,13 @@ class CommitSettings:
     hold_s, hold_single_s : float
         How long a batch is held before it is verified, on a Redis Cluster and on a single Redis; 0 for not
         at all.
+    tracks : int
+        Most connections to one node for one batch.
     track_groups : int
-        From so many groups on that wait at one node, two connections to it take turns: while the replies to one are on
-        their way, the other's are worked on.
+        Least groups that must wait at the node for each of them.
     track_states : int
-        Most states of a group, in the mean, for which they do: larger ones are so much work that waiting does not
-        count, and would only be open to other writers for longer.
+        Most states of a group, in the mean, for which there are several: larger ones are so much work that waiting does
+        not count, and would only be open to other writers for longer.
     conflict_backoff, fault_backoff : BackoffPolicy
         Waits after a nil EXEC, and after any other fault.
     """
@@ -87,6 +88,7 @@ class CommitSettings:
     pending_groups: int = 256
     hold_s: float = 30.0
     hold_single_s: float = 0.0
+    tracks: int = 4
     track_groups: int = 8
     track_states: int = 16
     conflict_backoff: BackoffPolicy = _CONFLICT_BACKOFF
@@ -95,15 +97,17 @@ class CommitSettings:
     def __post_init__(self) -> None:
         if b"{" in self.namespace or b"}" in self.namespace:
             raise ConfigError(f"namespace {self.namespace!r} holds a brace")
-        if min(self.state_ttl_s, self.ledger_window_s, self.pending_groups) < 1:
-            raise ConfigError("TTL, ledger window and pending groups must be at least 1")
+        if min(self.state_ttl_s, self.ledger_window_s, self.pending_groups, self.tracks, self.track_groups) < 1:
+            raise ConfigError("TTL, ledger window, pending groups, tracks and groups of a track must be at least 1")
         if min(self.hold_s, self.hold_single_s) < 0:
             raise ConfigError("a hold must be at least 0 s")
 
     def tracks_for(self, groups: Sequence[Group]) -> int:
         """How many connections to a node these groups are worth."""
         states = sum(len(group.chunk.members) for group in groups)
-        return 2 if len(groups) >= self.track_groups and states <= self.track_states * len(groups) else 1
+        if states > self.track_states * len(groups):
+            return 1
+        return max(1, min(self.tracks, len(groups) // self.track_groups))
 
 
 class Write(NamedTuple):

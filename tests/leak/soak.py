@@ -18,7 +18,21 @@ from pathlib import Path
 import numpy
 import pyarrow
 
-from fastfold._core import EventFolder, EventPlan, Folder, ParsePlan, Parser, Plan, decode, encode, merge, merge_group
+from fastfold._core import (
+    EventFolder,
+    EventPlan,
+    Folder,
+    ParsePlan,
+    Parser,
+    Plan,
+    decode,
+    encode,
+    identity,
+    merge,
+    merge_group,
+    name_host,
+    state_keys,
+)
 from fastfold.api import States, fold, parse
 from fastfold.detection.matching import Matcher
 from fastfold.errors import CorruptValue, Reject
@@ -27,6 +41,7 @@ from fastfold.inflate import open_inflater
 from fastfold.rules.types import AnyOf, Rule, Step, Test
 from fastfold.schema import load_definition, load_schema
 from fastfold.types import Limits
+from fastfold.values import Codec, ValueForm
 
 WARM_ROUNDS = 20
 
@@ -110,6 +125,28 @@ def payloads(files: list[bytes]) -> Callable[[], None]:
     return once
 
 
+def values(files: list[bytes]) -> Callable[[], None]:
+    """Values written and read, by packers of each round's own, large ones and damaged ones among them."""
+    payloads = list(fold(files[0]).payloads.values())
+    large = b"a host record" * 200_000
+    kept = Codec()
+
+    def once() -> None:
+        for codec in (kept, Codec(), Codec(ValueForm.load(0)), Codec(ValueForm.load(2, 3))):
+            packed = codec.pack_all([*payloads, large])
+            assert codec.unpack(packed[-1]) == large
+            for host, payload, value in zip(map(identity, payloads), payloads, packed, strict=False):
+                assert codec.unpack(value, None, host[:2]) == payload
+            try:
+                codec.unpack(packed[0][:-1], b"key", ("", "host"))
+            except CorruptValue:
+                continue
+            raise AssertionError("a damaged value was accepted")
+        assert len(state_keys(name_host("", "host", b"ff:")[1], ["process"] * 1000)) == 1000
+
+    return once
+
+
 def rejects(files: list[bytes]) -> Callable[[], None]:
     """Files that are refused at every stage, after much of them was folded."""
     folder = Folder(Plan(schema, definition, limits))
@@ -174,6 +211,7 @@ JOBS = {
     "matches": matches,
     "payloads": payloads,
     "rejects": rejects,
+    "values": values,
     "tables": tables,
 }
 

@@ -25,7 +25,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-@pytest.mark.parametrize("job", ["folds", "plans", "parses", "matches", "payloads", "rejects", "tables"])
+@pytest.mark.parametrize("job", ["folds", "plans", "parses", "matches", "payloads", "rejects", "tables", "values"])
 def test_memory_stays(job: str, folder: Path) -> None:
     command = [sys.executable, str(Path(__file__).with_name("soak.py")), job, str(folder), str(ROUNDS)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -82,7 +82,7 @@ class Scenario:
     topology_refresh_s : float
         How old what a worker knows of the slots may be; 0 for any age.
     track_groups : int
-        From so many groups on two connections to a node take turns.
+        Least for each of several connections to a node.
     versions : bool
         Whether the bucket keeps them.
     shuffled : bool
@@ -219,7 +219,7 @@ def draw(seed: int) -> Scenario:
         # So often over a slow network, a file would never get through in less.
         scenario.deadline_s = max(scenario.deadline_s, 30.0)
     if Random(f"tracks {seed}").random() < 0.5:
-        scenario.track_groups = 2
+        scenario.track_groups = 1
     return scenario
 
 

@@ -554,7 +554,7 @@ def test_a_key_of_another_type(store: MemoryStore) -> None:
 
 
 def test_two_processes_of_a_batch_under_one_key(store: MemoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(group_module, "process_digest", lambda process: bytes(8))
+    monkeypatch.setattr(group_module, "state_keys", lambda host_key, processes: [host_key + b"p"] * len(processes))
     with pytest.raises(IdentityClash, match=r"'p', 'q'"):
         a_committer(memory_connect(store)).commit([deltas("a", "pq")], a_batch(1), NEVER)
     assert store.snapshot() == {}

@@ -1,4 +1,4 @@
-"""Two connections to one node that take turns: when, in which order, and what of it others would notice."""
+"""Several connections to one node that take turns: when, in which order, and what of it others would notice."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Wires:
         return Wire(self, self.opened, self.store.connect())
 
     def committer(self, **settings: Any) -> Committer:
-        return a_committer(self.connect, **settings)
+        return a_committer(self.connect, **{"tracks": 2, "track_groups": 4} | settings)
 
     def work(self) -> list[Step]:
         """What was sent and read after the connections were made ready."""
@@ -99,26 +99,45 @@ def test_they_share_what_waits(wires: Wires) -> None:
     assert wires.watched == {1: keys[::2], 2: keys[1::2]}
 
 
+def test_what_is_sent_to_a_half_is_sent_together(wires: Wires) -> None:
+    wires.committer(tracks=4, track_groups=3).commit([deltas(host, "p") for host in HOSTS], a_batch(1), NEVER)
+    assert wires.opened == 4
+    sends = [(number, "send") for number in (1, 2, 3, 4)]
+    assert wires.work()[:12] == [
+        *sends,
+        *[(1, "read"), (2, "read"), *sends[:2]],
+        *[(3, "read"), (4, "read"), *sends[2:]],
+    ]
+    keys = [host_key("", host) for host in HOSTS]
+    assert wires.watched == {number: keys[number - 1 :: 4] for number in (1, 2, 3, 4)}
+    assert all_once(wires)
+
+
 @pytest.mark.parametrize(
-    ("hosts", "states", "connections"), [(7, 1, 1), (8, 1, 2), (8, 16, 2), (8, 17, 1), (100, 17, 1), (1, 1, 1)]
+    ("hosts", "states", "connections"),
+    [(1, 1, 1), (15, 1, 1), (16, 1, 2), (16, 16, 2), (16, 17, 1), (24, 1, 3), (32, 1, 4), (200, 1, 4), (100, 17, 1)],
 )
-def test_only_many_small_groups_are_worth_two(wires: Wires, hosts: int, states: int, connections: int) -> None:
+def test_only_many_small_groups_are_worth_several(wires: Wires, hosts: int, states: int, connections: int) -> None:
     processes = [str(number) for number in range(states)]
-    wires.committer().commit([deltas(str(number), processes) for number in range(hosts)], a_batch(1), NEVER)
+    a_committer(wires.connect).commit([deltas(str(number), processes) for number in range(hosts)], a_batch(1), NEVER)
     assert wires.opened == connections
 
 
-def test_how_many_is_a_setting(wires: Wires) -> None:
-    wires.committer(track_groups=3, track_states=2).commit([deltas(host, "pq") for host in "abc"], a_batch(1), NEVER)
-    assert wires.opened == 2
+@pytest.mark.parametrize(("tracks", "connections"), [(1, 1), (2, 2), (3, 3), (8, 3)])
+def test_how_many_is_a_setting(wires: Wires, tracks: int, connections: int) -> None:
+    committer = wires.committer(tracks=tracks, track_groups=1, track_states=2)
+    committer.commit([deltas(host, "pq") for host in "abc"], a_batch(1), NEVER)
+    assert wires.opened == connections
 
 
-def test_chunks_of_one_host_are_never_on_both(wires: Wires, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tracks", [2, 4])
+def test_chunks_of_one_host_are_never_on_two(wires: Wires, monkeypatch: pytest.MonkeyPatch, tracks: int) -> None:
     """They write one host record: one would make the other's EXEC answer nil."""
     monkeypatch.setattr("fastfold.ledger.CHUNK_PROCESSES", 2)
     large = deltas("large", (str(number) for number in range(60)))
-    result = wires.committer().commit([large, *(deltas(host, "p") for host in HOSTS)], a_batch(1), NEVER)
-    assert wires.opened == 2
+    committer = wires.committer(tracks=tracks)
+    result = committer.commit([large, *(deltas(host, "p") for host in HOSTS)], a_batch(1), NEVER)
+    assert wires.opened == tracks
     assert result.conflicts == 0
     assert set(wires.counts().values()) == {1}
     assert len(wires.counts()) == 72
@@ -156,22 +175,25 @@ def test_a_conflict_waits_its_time_while_others_are_served(wires: Wires) -> None
     assert 1 < again <= len(names)
 
 
-@pytest.mark.parametrize("at", range(1, 40))
-@pytest.mark.parametrize("number", [1, 2])
-def test_when_one_breaks_both_are_given_up_and_nothing_is_lost_or_doubled(wires: Wires, number: int, at: int) -> None:
-    reads = [0, 0, 0]
+@pytest.mark.parametrize("at", range(1, 30))
+@pytest.mark.parametrize(("tracks", "number"), [(2, 1), (2, 2), (4, 1), (4, 2), (4, 4)])
+def test_when_one_breaks_all_are_given_up_and_nothing_is_lost_or_doubled(
+    wires: Wires, tracks: int, number: int, at: int
+) -> None:
+    reads = [0] * (tracks + 1)
 
     def lost(which: int) -> bool:
         # After the server has done all that it was sent.
-        reads[min(which, 2)] += 1
+        reads[min(which, tracks)] += 1
         return which == number and reads[which] == at
 
     wires.lost = lost
-    result = wires.committer().commit([deltas(host, "p") for host in HOSTS], a_batch(1), NEVER)
+    committer = wires.committer(tracks=tracks, track_groups=3)
+    result = committer.commit([deltas(host, "p") for host in HOSTS], a_batch(1), NEVER)
     assert all_once(wires)
     if result.retries:
         assert result.retries == 1
-        assert wires.opened > 2
+        assert wires.opened > tracks
     else:
         assert reads[number] < at
 
@@ -191,8 +213,8 @@ def test_each_vouches_for_what_went_over_it(wires: Wires) -> None:
 def test_the_same_bytes_as_over_one(wires: Wires) -> None:
     alone = Wires()
     for number in range(5):
-        for one, groups in ((wires, 2), (alone, 1000)):
-            one.committer(track_groups=groups).commit(
+        for one, tracks in ((wires, 2), (alone, 1)):
+            one.committer(tracks=tracks).commit(
                 [deltas(host, "pqr"[number % 3 :]) for host in HOSTS], a_batch(number), NEVER
             )
     assert wires.store.snapshot() == alone.store.snapshot()
@@ -203,7 +225,7 @@ def test_the_same_bytes_as_over_one(wires: Wires) -> None:
 def test_a_host_whose_key_clashes_does_not_hold_up_the_other_track(
     wires: Wires, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fastfold.group.process_digest", lambda process: bytes(8))
+    monkeypatch.setattr("fastfold.group.state_keys", lambda host, processes: [host + b"AAAAAAAAAAA" for _ in processes])
     clash = HostDeltas("", "clash", ["p", "q"], [payload("clash", "p"), payload("clash", "q")])
     hosts = [clash, *(deltas(host, "p") for host in HOSTS)]
     with pytest.raises(Exception, match="clash"):
