@@ -884,7 +884,7 @@ cdef class Dictionary:
 @cython.final
 cdef class Packer:
     cdef Dictionary dictionary  # to write with, or None
-    cdef Compressor compressor  # of the call that is under way
+    cdef Compressor compressor  # lent by the dictionary for a call, or its own
     cdef Compressor light       # for version 1
     cdef void* expander
     cdef void* expanding[256]   # by id of the dictionary

@@ -15,6 +15,7 @@ from fastfold import (
     canary,
     commit,
     fetch,
+    group,
     hold,
     keeper,
     ledger,
@@ -25,6 +26,7 @@ from fastfold import (
     topology,
     worker,
 )
+from fastfold._core import name_host
 from fastfold.sinks import lane as sink_lane
 from fastfold.store import host_key, key_slot
 from simulation.aws import Bucket, SimQueue, Stored, notification
@@ -64,6 +66,12 @@ REST_S = 3600.0
 LOOK_S = 1.0
 """How often a worker looks for a free slot, or after a sink; the program does more often, which costs and shows
 nothing."""
+
+
+def _name_host(tenant: str, host: str, namespace: bytes) -> tuple[bytes, bytes, int]:
+    """In a cluster of fewer slots."""
+    identity, key, _ = name_host(tenant, host, namespace)
+    return identity, key, key_slot(key)
 
 
 @dataclass
@@ -147,6 +155,7 @@ class _Run:
             random.seed(scenario.seed)
             for module in (store, topology):
                 stack.enter_context(patch.object(module, "SLOTS", SLOTS))
+            stack.enter_context(patch.object(group, "name_host", _name_host))
             stack.enter_context(patch.object(ledger, "CHUNK_PROCESSES", scenario.chunk))
             for module in (alert, worker):
                 stack.enter_context(patch.object(module, "_LOOK_S", LOOK_S))

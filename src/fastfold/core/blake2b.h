@@ -1,6 +1,6 @@
 /* BLAKE2b of 64 bits, without a key: what names, and so keys, are made of.  After RFC 7693.
  *
- * hashlib computes the same, and takes three times as long for texts as short as names. */
+ * hashlib computes the same; for a name, a call of it and base64 take four times as long as `state_keys`. */
 
 #ifndef FASTFOLD_BLAKE2B_H
 #define FASTFOLD_BLAKE2B_H

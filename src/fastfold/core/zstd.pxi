@@ -117,9 +117,11 @@ cdef class Compressor:
         _zstd.set_parameter(self.context, ZSTD_CHECKSUM, 0)
         _zstd.set_parameter(self.context, ZSTD_DICT_ID, 0)
         _zstd.set_parameter(self.context, ZSTD_WINDOW, ZSTD_WINDOW_SMALL)
-        if content is not None:
+        if content is not None and _zstd.is_error(
             _zstd.load_dictionary(self.context, <const char*> content, len(content))
-        # The tables are made by the first that is compressed, of whatever window that has.
+        ):
+            raise MemoryError("fastfold core")
+        # The tables are made by the first that is compressed, for the window that is set then.
         if _zstd.is_error(self.compress(out, sizeof(out), none, 0, False)):
             raise ValueError("a damaged dictionary of zstd")
 
