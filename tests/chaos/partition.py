@@ -79,6 +79,10 @@ class Link:
         _ip("link", "set", f"{name}1", "up")
         _ip("-n", namespace, "link", "set", f"{name}2", "up")
 
+    def close(self) -> None:
+        """Take both ends away; a namespace that is deleted takes its own away only some time later."""
+        _ip("link", "delete", f"{self._name}1")
+
     def cut(self) -> None:
         """Lose every packet from now on."""
         self._point(NOBODY, NOBODY)
@@ -109,11 +113,12 @@ def _parted(world: World) -> Iterator[tuple[World, Link, str]]:
     """A world of which one master and one pod are behind a link; and an address of that master that stays in reach."""
     number = os.getpid() % 250
     namespace = f"fastfold-{os.getpid()}"
-    _ip("netns", "add", namespace)
-    try:
+    with contextlib.ExitStack() as stack:
+        _ip("netns", "add", namespace)
+        stack.callback(_ip, "netns", "del", namespace)
         _ip("-n", namespace, "link", "set", "lo", "up")
-        link = Link(namespace, f"ffr{number}-", f"10.213.{number}")
-        aside = Link(namespace, f"ffa{number}-", f"10.214.{number}")
+        link = stack.enter_context(contextlib.closing(Link(namespace, f"ffr{number}-", f"10.213.{number}")))
+        aside = stack.enter_context(contextlib.closing(Link(namespace, f"ffa{number}-", f"10.214.{number}")))
         inside = ("ip", "netns", "exec", namespace)
         places = [Place(link.there, (aside.there,), inside)] + [Place(link.here)] * (2 * MASTERS - 1)
         cluster = RedisCluster(
@@ -127,11 +132,8 @@ def _parted(world: World) -> Iterator[tuple[World, Link, str]]:
             places=(PodPlace((), link.here, 2), PodPlace(inside, aside.there, 2)),
         )
         parted.variant = world.variant
-        with contextlib.closing(parted):
-            yield parted, link, aside.there
-    finally:
-        # Its links go with it.
-        _ip("netns", "del", namespace)
+        stack.enter_context(contextlib.closing(parted))
+        yield parted, link, aside.there
 
 
 def part(world: World, tally: Tally, times: int) -> Iterator[Field]:
