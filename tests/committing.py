@@ -6,7 +6,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from fastfold.resp import Connector, ConnectSettings, Node, RedisAddress
 from fastfold.retry import BackoffPolicy
 from fastfold.schema import load_definition
 from fastfold.states import State
-from fastfold.store import Connection, MemoryStore, batch_id, host_key, process_key
+from fastfold.store import Command, Connection, MemoryStore, Reply, batch_id, host_key, process_key
 from fastfold.topology import Nodes
 from fastfold.types import BatchId, HostDeltas, Limits
 from fastfold.values import unpack_value
@@ -125,3 +125,50 @@ def record_of(get: Callable[[bytes], bytes | None], host: str, namespace: str = 
 def state_key(host: str, process: str, namespace: str = "ff:") -> bytes:
     """Key of a state."""
     return process_key(host_key("", host, namespace.encode()), process)
+
+
+class Time:
+    """A clock that only sleep moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        # The clock of a real machine moves also where nobody sleeps.
+        self.now += max(seconds, 1e-6)
+
+
+def counts_of(store: MemoryStore) -> dict[bytes, int]:
+    """Events by key of a state."""
+    return {key: count_of(value) for key, value in store.snapshot().items() if not key.endswith(b"}")}
+
+
+class Tapped:
+    """A connection that shows a test each packet before it is sent, and may change what is answered."""
+
+    def __init__(self, inner: Connection, tap: Callable[[Sequence[Command]], None]) -> None:
+        self.inner = inner
+        self.tap = tap
+        self.change: Callable[[list[Reply]], list[Reply]] = lambda replies: replies
+
+    def send(self, commands: Sequence[Command]) -> None:
+        self.tap(commands)
+        self.inner.send(commands)
+
+    def read(self, count: int) -> list[Reply]:
+        return self.change(self.inner.read(count))
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def writes(commands: Sequence[Command]) -> bool:
+    return any(command[0] == b"SETEX" for command in commands)
+
+
+def big(count: int) -> HostDeltas:
+    """A host of so many processes."""
+    return deltas("a", (f"process-{number}" for number in range(count)))
