@@ -35,7 +35,7 @@ UNDER_SANITIZERS = LD_PRELOAD="$$($(CC) -print-file-name=libasan.so) $$($(CC) -p
 	UBSAN_OPTIONS=print_stacktrace=1 PYTHONMALLOC=malloc
 # Headers that the core includes; the others are parts of these.
 HEADERS := $(shell sed -n 's/.*extern from "\(core.*\)".*/\1/p' src/fastfold/_core.pxd)
-UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/core/*.pxi)
+UNITS := $(wildcard src/fastfold/_core.pyx src/fastfold/_core.pxd src/fastfold/core/*.pxd src/fastfold/core/*.pxi)
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 

@@ -92,7 +92,7 @@ chosen.parent.mkdir(exist_ok=True)
 if not chosen.exists() or chosen.read_text() != f"{SWITCHES}\n":
     chosen.write_text(f"{SWITCHES}\n")
 
-units = [PACKAGE / "_core.pxd", *sorted(PACKAGE.glob("core/*.pxi")), *sorted(PACKAGE.glob("core/*.h"))]
+units = [PACKAGE / "_core.pxd", *sorted(PACKAGE.glob("core/*.px[di]")), *sorted(PACKAGE.glob("core/*.h"))]
 core = Extension(
     "fastfold._core",
     [str(PACKAGE / "_core.pyx")],

@@ -166,7 +166,7 @@ class Committer:
         found = {} if marks is None else {(host.tenant, host.host): host for host in marks.hosts}
 
         def work(host: HostDeltas) -> HostWork:
-            here = found.get((host.tenant, host.host)) if found else None
+            here = found.get((host.tenant, host.host))
             detection = HostDetection(marks, here, batch) if marks is not None and here is not None else None
             return HostWork(host, self._settings.namespace, detection)
 
@@ -295,8 +295,7 @@ class Committer:
         group = track.begun = lane.take(track, now)
         if group is None:
             return []
-        if group.conflicts >= run.tries:
-            run.tries = 1 + group.conflicts
+        run.tries = max(run.tries, 1 + group.conflicts)
         reads = group.reads()
         if group.ask is not None:
             reads = [part for command in reads for part in (_ASKING, command)]

@@ -60,7 +60,13 @@ def test_folders_of_data_are_no_packages() -> None:
 
 
 def test_units_and_modules_can_be_read_in_one_go() -> None:
-    paths = [*modules().values(), *units().values(), *PACKAGE.glob("core/*.h"), PACKAGE / "_core.pyx"]
+    paths = [
+        *modules().values(),
+        *units().values(),
+        *PACKAGE.glob("core/*.h"),
+        *PACKAGE.rglob("*.pxd"),
+        PACKAGE / "_core.pyx",
+    ]
     lengths = {path.name: len(path.read_text().splitlines()) for path in paths}
     assert {name: lines for name, lines in lengths.items() if lines > LONGER.get(name, LINES)} == {}
 

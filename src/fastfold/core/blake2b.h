@@ -8,7 +8,6 @@
 #include "word.h"
 
 #define FF_BLAKE2B_BLOCK 128
-#define FF_BLAKE2B_PERSON 16
 #define FF_BLAKE2B_ROUNDS 12
 
 static const uint64_t ff_blake2b_start[8] = {

@@ -33,7 +33,7 @@ cdef _Views _borrow_views(Plan plan):
         return _Views(plan)
 
 
-cdef void _return_views(Plan plan, _Views views) noexcept:
+cdef void _give_back_views(Plan plan, _Views views) noexcept:
     views.merged.size = 0
     if views.bytes() <= KEPT_BYTES:
         plan.views.append(views)
@@ -419,4 +419,4 @@ def merge_group(
     finally:
         free(pairs)
         free(lost)
-        _return_views(plan, views)
+        _give_back_views(plan, views)
